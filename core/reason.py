@@ -1,0 +1,54 @@
+"""Why an incident ended as it did: one code per cause, with the words a person reads."""
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """A reason code; `.text` is its sentence in Spanish. Codes are counted in every report."""
+
+    text: str
+
+    def __new__(cls, code: str, text: str) -> "Reason":
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.text = text
+        return member
+
+    APPROVED = "APPROVED", "aprobada por el crítico"
+    # Not ours to touch.
+    NOT_OPEN = "NOT_OPEN", "la incidencia no está abierta"
+    WAITING = "WAITING", "la incidencia ya está en espera"
+    WORKED_BY_PERSON = "WORKED_BY_PERSON", "una persona la está trabajando"
+    TOUCHED_MEANWHILE = "TOUCHED_MEANWHILE", "alguien la cambió mientras se decidía"
+    # What came in cannot be judged.
+    EMPTY_TEXT = "EMPTY_TEXT", "la incidencia no tiene texto"
+    TEXT_TOO_LONG = "TEXT_TOO_LONG", "el texto es demasiado largo para juzgarlo entero"
+    ATTACHMENT_UNREADABLE = "ATTACHMENT_UNREADABLE", "hay un adjunto que no se ha podido leer"
+    SUSPICIOUS_TEXT = "SUSPICIOUS_TEXT", "el texto intenta dar órdenes al sistema"
+    INCIDENT_INVALID = "INCIDENT_INVALID", "la mesa ha enviado una incidencia con datos no válidos"
+    # What was found is not sure enough.
+    NO_CANDIDATE = "NO_CANDIDATE", "ningún problema conocido se le parece"
+    NONE_CHOSEN = "NONE_CHOSEN", "ninguno de los problemas parecidos es el mismo"
+    BELOW_THRESHOLD = "BELOW_THRESHOLD", "la aprobación no llega al umbral"
+    ALREADY_TRIED = "ALREADY_TRIED", "esa solución ya se probó"
+    MANUAL_ENTRY = "MANUAL_ENTRY", "el catálogo la reserva a una persona"
+    # What should be done cannot be.
+    MISSING_POLICY = "MISSING_POLICY", "falta el número de póliza; se le ha pedido al cliente"
+    UNKNOWN_POLICY = "UNKNOWN_POLICY", "el sistema no conoce esa póliza"
+    AMBIGUOUS_POLICY = "AMBIGUOUS_POLICY", "hay más de un número de póliza"
+    UNKNOWN_SYSTEM = "UNKNOWN_SYSTEM", "el catálogo llama a un sistema que no se conoce"
+    UNKNOWN_MAILBOX = "UNKNOWN_MAILBOX", "el buzón de destino no está en el catálogo"
+    SYSTEM_UNAVAILABLE = "SYSTEM_UNAVAILABLE", "el sistema no responde"
+    SYSTEM_ANSWER_INVALID = "SYSTEM_ANSWER_INVALID", "el sistema ha respondido algo que no se puede llevar a cabo"
+    DESK_UNAVAILABLE = "DESK_UNAVAILABLE", "la mesa de incidencias no responde"
+    DESK_REFUSED = "DESK_REFUSED", "la mesa ha rechazado el cambio"
+    NOT_CONFIRMED = "NOT_CONFIRMED", "la mesa no confirma el cambio"
+    # The machinery failed; nothing was done.
+    MODEL_UNAVAILABLE = "MODEL_UNAVAILABLE", "el modelo no responde"
+    MODEL_TIMEOUT = "MODEL_TIMEOUT", "el modelo ha tardado demasiado"
+    MODEL_UNPARSEABLE = "MODEL_UNPARSEABLE", "la respuesta del modelo no se puede leer"
+    MODEL_NO_LOGPROBS = "MODEL_NO_LOGPROBS", "el modelo no da la probabilidad de su respuesta"
+    PROMPT_TOO_LONG = "PROMPT_TOO_LONG", "el texto no cabe en el modelo"
+    KNOWLEDGE_UNAVAILABLE = "KNOWLEDGE_UNAVAILABLE", "la base de conocimiento no responde"
+    INTERNAL_ERROR = "INTERNAL_ERROR", "error interno (véase el registro)"
+    INTERRUPTED = "INTERRUPTED", "la ejecución se detuvo antes de llegar a ella"
