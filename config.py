@@ -1,13 +1,26 @@
-"""Every setting, once: typed, ranged, frozen. The environment is read here and nowhere else."""
+"""Every setting, once: typed, ranged, frozen. The environment is read here and nowhere else.
 
+`python -m config --escribir` writes `.env.example` and the READMEs' tables from this model; `--comprobar` checks them.
+"""
+
+import argparse
+import difflib
+import re
+import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
+from dotenv import dotenv_values
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+import config_doc
+from config_doc import documentation
+from core.errors import UsageError
+
 ROOT = Path(__file__).parent
+ENV_FILE = Path(".env")
 
 
 class Environment(StrEnum):
@@ -17,8 +30,13 @@ class Environment(StrEnum):
     PROD = "PROD"
 
 
+_URL_FORM = "URL http:// o https://|http:// or https:// URL"
+_DATABASE_FORM = "sqlite:///… o postgresql://…|sqlite:///… or postgresql://…"
+_MLFLOW_FORM = "http(s)://…, sqlite:///…, postgresql://… o file://…|http(s)://…, sqlite:///…, postgresql://… or file://…"
+
+
 def _url(value: str | None) -> str | None:
-    if value and not value.startswith(("http://", "https://")):
+    if value and not re.fullmatch(r"https?://[^\s/]+\S*", value):
         raise ValueError("debe empezar por http:// o https://")
     return value.rstrip("/") if value else None
 
@@ -30,82 +48,203 @@ class Settings(BaseSettings):
     """Names in the environment are the field names in capitals; unset means the embedded default."""
 
     model_config = SettingsConfigDict(
-        env_file=".env", env_file_encoding="utf-8", frozen=True, extra="ignore", env_ignore_empty=True
+        env_file=ENV_FILE, env_file_encoding="utf-8", frozen=True, extra="ignore", env_ignore_empty=True
     )
 
     # Where it runs
     entorno: Environment = Field(
         Environment.DESA,
         description="DESA usa lo embebido y los servicios de demostración; PROD exige servicios reales.",
+        json_schema_extra=documentation("DESA uses what is embedded and the demo services; PROD needs real services."),
     )
     directorio_estado: Path = Field(
-        Path("var"), description="Carpeta del estado: vectores, bases de datos, modelos, registros."
+        Path("var"),
+        description="Carpeta del estado: vectores, bases de datos, modelos, registros.",
+        json_schema_extra=documentation("Folder of all state: vectors, databases, models, logs.", form="carpeta|folder"),
     )
     directorio_recursos: Path = Field(
-        Path("resources"), description="Carpeta del catálogo, los informes y los rechazos."
+        Path("resources"),
+        description="Carpeta del catálogo, los informes y los rechazos.",
+        json_schema_extra=documentation("Folder of the catalogue, the reports and the rejections.", form="carpeta|folder"),
     )
 
     # The desk and the systems
     mock_gestor_url: Url = Field(
-        None, description="URL de la mesa de incidencias. Vacía: la de demostración, que se inicia sola."
+        None,
+        description="URL de la mesa de incidencias. Vacía: la de demostración, que se inicia sola.",
+        json_schema_extra=documentation("The incident desk. Empty: the demo desk, started by itself.", form=_URL_FORM),
     )
     mock_sistema_url: Url = Field(
-        None, description="URL del sistema de negocio. Vacía: el de demostración, que se inicia solo."
+        None,
+        description="URL del sistema de negocio. Vacía: el de demostración, que se inicia solo.",
+        json_schema_extra=documentation("The business system. Empty: the demo one, started by itself.", form=_URL_FORM),
     )
     etiqueta: str = Field(
-        "[SPAI] ", min_length=3, max_length=40, description="Con lo que empieza cada nota que escribimos."
+        "[SPAI] ",
+        min_length=3,
+        max_length=40,
+        description="Con lo que empieza cada nota que escribimos.",
+        json_schema_extra=documentation("What every note of ours starts with."),
     )
     http_timeout: float = Field(
-        10.0, ge=0.1, le=300, description="Segundos que se espera cada respuesta de la mesa y del sistema."
+        10.0,
+        ge=0.1,
+        le=300,
+        description="Segundos que se espera cada respuesta de la mesa y del sistema.",
+        json_schema_extra=documentation("Seconds to wait for each answer of the desk and the system.", unit="s"),
     )
     http_reintentos: int = Field(
-        3, ge=1, le=10, description="Intentos de una petición que se puede repetir sin daño."
+        3,
+        ge=1,
+        le=10,
+        description="Intentos de una petición que se puede repetir sin daño.",
+        json_schema_extra=documentation("Attempts at a request that does no harm twice.", unit="intentos|attempts"),
     )
 
     # The language model
     llm_provider: Literal["embedded", "ollama", "openai"] | None = Field(
-        None, description="Proveedor del modelo. Vacío: PROD usa openai; DESA usa ollama con OLLAMA_BASE_URL y embedded sin ella."
+        None,
+        description="Proveedor del modelo. Vacío: PROD usa openai; DESA, ollama con OLLAMA_BASE_URL y embedded sin ella.",
+        json_schema_extra=documentation(
+            "Who serves the model. Empty: openai in PROD; in DESA ollama with OLLAMA_BASE_URL, embedded without."
+        ),
     )
     llm_model: str | None = Field(
-        None, description="Nombre del modelo en el servidor. Vacío: gemma3 con Ollama."
+        None,
+        min_length=1,
+        max_length=200,
+        description="Nombre del modelo en el servidor. Vacío: gemma3 con Ollama.",
+        json_schema_extra=documentation("The model's name on the server. Empty: gemma3 with Ollama."),
     )
-    llm_gguf: Path | None = Field(None, description="Fichero GGUF para el modelo embebido, en lugar del incluido.")
-    llm_timeout: float = Field(120.0, ge=1, le=3600, description="Segundos que se espera cada respuesta del modelo.")
-    llm_contexto: int = Field(4096, ge=1024, le=131072, description="Ventana del modelo, en tokens (num_ctx en Ollama).")
-    ollama_base_url: Url = Field(None, description="URL de Ollama.")
-    openai_base_url: Url = Field(None, description="URL de un servidor compatible con OpenAI (vLLM, llama.cpp, nube).")
-    openai_api_key: SecretStr | None = Field(None, description="Clave de ese servidor.")
+    llm_gguf: Path | None = Field(
+        None,
+        description="Fichero GGUF para el modelo embebido, en lugar del incluido.",
+        json_schema_extra=documentation(
+            "GGUF file for the embedded model, in place of ours.", form="fichero que existe|existing file"
+        ),
+    )
+    llm_timeout: float = Field(
+        120.0,
+        ge=1,
+        le=3600,
+        description="Segundos que se espera cada respuesta del modelo.",
+        json_schema_extra=documentation("Seconds to wait for each answer of the model.", unit="s"),
+    )
+    llm_contexto: int = Field(
+        4096,
+        ge=1024,
+        le=131072,
+        description="Ventana del modelo (num_ctx en Ollama).",
+        json_schema_extra=documentation("The model's window (num_ctx in Ollama).", unit="tokens"),
+    )
+    ollama_base_url: Url = Field(
+        None, description="URL de Ollama.", json_schema_extra=documentation("Ollama.", form=_URL_FORM)
+    )
+    openai_base_url: Url = Field(
+        None,
+        description="URL de un servidor compatible con OpenAI (vLLM, llama.cpp, nube).",
+        json_schema_extra=documentation("An OpenAI-compatible server (vLLM, llama.cpp, a cloud).", form=_URL_FORM),
+    )
+    openai_api_key: SecretStr | None = Field(
+        None, description="Clave de ese servidor.", json_schema_extra=documentation("That server's key.")
+    )
 
     # The knowledge base
-    vector_db_url: Url = Field(None, description="URL de Qdrant. Vacía: una carpeta bajo DIRECTORIO_ESTADO.")
-    embedding_model: Literal["e5+use", "e5", "use"] = Field(
-        "e5+use", description="Vectores que se guardan y consultan: multilingual-e5-small, USE multilingüe o ambos."
+    vector_db_url: Url = Field(
+        None,
+        description="URL de Qdrant. Vacía: una carpeta bajo DIRECTORIO_ESTADO.",
+        json_schema_extra=documentation("Qdrant. Empty: a folder under DIRECTORIO_ESTADO.", form=_URL_FORM),
     )
-    query_limit_vectordb: int = Field(20, ge=1, le=200, description="Candidatos que devuelve cada buscador.")
+    embedding_model: Literal["e5+use", "e5", "use"] = Field(
+        "e5+use",
+        description="Vectores que se guardan y consultan: multilingual-e5-small, USE multilingüe o ambos.",
+        json_schema_extra=documentation("Vectors kept and searched: multilingual-e5-small, multilingual USE or both."),
+    )
+    query_limit_vectordb: int = Field(
+        20,
+        ge=1,
+        le=200,
+        description="Candidatos que devuelve cada buscador.",
+        json_schema_extra=documentation("Candidates that each retriever returns.", unit="candidatos|candidates"),
+    )
 
     # The judgement
     critic_approval_threshold: int = Field(
-        65, ge=0, le=100, description="Aprobación mínima (0–100) para actuar sin una persona."
+        65,
+        ge=0,
+        le=100,
+        description="Aprobación mínima (0–100) para actuar sin una persona.",
+        json_schema_extra=documentation("Least approval (0–100) to act without a person.", unit="%"),
     )
-    max_retries_critic: int = Field(2, ge=0, le=10, description="Intentos más tras un rechazo del crítico.")
-    candidatos_juicio: int = Field(3, ge=1, le=10, description="Candidatos que juzga el modelo en cada intento.")
+    max_retries_critic: int = Field(
+        2,
+        ge=0,
+        le=10,
+        description="Intentos más tras un rechazo del crítico.",
+        json_schema_extra=documentation("More tries after the critic rejects.", unit="intentos|tries"),
+    )
+    candidatos_juicio: int = Field(
+        3,
+        ge=1,
+        le=10,
+        description="Candidatos que juzga el modelo en cada intento.",
+        json_schema_extra=documentation("Candidates the model judges in each try.", unit="candidatos|candidates"),
+    )
 
     # Attachments and text
-    limite_adjunto_mb: float = Field(8.0, gt=0, le=100, description="Tamaño máximo de un adjunto, en MB.")
+    limite_adjunto_mb: float = Field(
+        8.0,
+        gt=0,
+        le=100,
+        description="Tamaño máximo de un adjunto.",
+        json_schema_extra=documentation("Largest attachment.", unit="MB"),
+    )
     limite_texto: int = Field(
-        20000, ge=500, le=1000000, description="Caracteres de una incidencia; con más, va a una persona."
+        20000,
+        ge=500,
+        le=1000000,
+        description="Tamaño máximo del texto de una incidencia; con más, va a una persona.",
+        json_schema_extra=documentation(
+            "Longest text of an incident; beyond, it goes to a person.", unit="caracteres|characters"
+        ),
     )
 
     # Work
-    concurrencia: int = Field(0, ge=0, le=256, description="Incidencias en curso a la vez. 0: lo que convenga al proveedor.")
+    concurrencia: int = Field(
+        0,
+        ge=0,
+        le=256,
+        description="Incidencias en curso a la vez. 0: lo que convenga al proveedor.",
+        json_schema_extra=documentation(
+            "Incidents in hand at once. 0: whatever suits the provider.", unit="incidencias|incidents"
+        ),
+    )
 
     # Later issues read these; they are part of the contract already.
-    database_url: str | None = Field(None, description="Base de datos de la cola (SQLite o PostgreSQL). Aún sin uso.")
-    riesgo_maximo: float | None = Field(
-        None, gt=0, le=0.5, description="Parte de las acciones automáticas que puede salir mal (0–0,5). Aún sin uso."
+    database_url: str | None = Field(
+        None,
+        pattern=r"^(sqlite|postgresql)(\+\w+)?://",
+        description="Base de datos de la cola. Aún sin uso.",
+        json_schema_extra=documentation("The queue's database. Not used yet.", form=_DATABASE_FORM, secret=True),
     )
-    loki_url: Url = Field(None, description="URL de Loki para enviar los registros. Aún sin uso.")
-    mlflow_tracking_uri: str | None = Field(None, description="Servidor de MLflow. Aún sin uso.")
+    riesgo_maximo: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        description="Parte de las acciones automáticas que puede salir mal. Aún sin uso.",
+        json_schema_extra=documentation("Share of the automatic actions allowed to be wrong. Not used yet."),
+    )
+    loki_url: Url = Field(
+        None,
+        description="URL de Loki para enviar los registros. Aún sin uso.",
+        json_schema_extra=documentation("Loki, to ship the logs to. Not used yet.", form=_URL_FORM),
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        pattern=r"^(https?|sqlite|file|postgresql)(\+\w+)?://",
+        description="Servidor de MLflow. Aún sin uso.",
+        json_schema_extra=documentation("MLflow's server. Not used yet.", form=_MLFLOW_FORM, secret=True),
+    )
 
     @property
     def provider(self) -> Literal["embedded", "ollama", "openai"]:
@@ -127,3 +266,78 @@ class Settings(BaseSettings):
         if self.llm_gguf and not self.llm_gguf.is_file():
             raise ValueError(f"LLM_GGUF: no existe el fichero {self.llm_gguf}")
         return self
+
+
+def _shown(name: str, value: Any) -> str:
+    """The value as an error may show it: secrets and whatever stands before an @ stay out, long ones are cut."""
+    if config_doc.is_secret(Settings.model_fields[name]):
+        return "(valor oculto)"
+    text = re.sub(r"[^/\s]*@", "***@", str(value))
+    return repr(text if len(text) <= 80 else text[:80] + "…")
+
+
+def _explained(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors():
+        name = str(item["loc"][0]).lower() if item["loc"] else ""
+        if name in Settings.model_fields:
+            field = Settings.model_fields[name]
+            value = _shown(name, item["input"])
+            lines.append(f"{name.upper()}: {value} no es válido. Se admite: {config_doc.allowed(field)}.")
+        else:
+            lines.append(str(item.get("ctx", {}).get("error", item["msg"])) + ".")
+    return "Configuración incorrecta (en .env o en el entorno):\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _check_names(env_file: Path) -> None:
+    """A misspelt name would leave the default in force in silence."""
+    known = {name.upper() for name in Settings.model_fields}
+    for name in dotenv_values(env_file, encoding="utf-8", interpolate=False):
+        close = [] if name.upper() in known else difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+        if close:
+            raise UsageError(f"{env_file}: {name} no es un ajuste de SPAI. ¿Quería decir {close[0]}?")
+
+
+def load_settings(*, env_file: Path | None = ENV_FILE, **overrides: Any) -> Settings:
+    """The settings from the process and `env_file`; `overrides` (field names, from a command line) come first.
+
+    UsageError: names each wrong setting, the value given (never a secret) and what is allowed.
+    """
+    unknown = overrides.keys() - Settings.model_fields.keys()
+    if unknown:
+        raise TypeError(f"no such settings: {sorted(unknown)}")
+    try:
+        if env_file is not None and env_file.is_file():
+            _check_names(env_file)
+        return Settings(_env_file=env_file, **overrides)
+    except ValidationError as error:
+        # `from None`: the original's text would show the values of secrets.
+        raise UsageError(_explained(error)) from None
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{env_file} no está en UTF-8: guárdelo en UTF-8 y vuelva a intentarlo.") from error
+    except OSError as error:
+        raise UsageError(f"{env_file} no se puede leer: {error.strerror}.") from error
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """Writes or checks what is generated from the settings. 0 current, 1 out of date, 2 a README without markers."""
+    parser = argparse.ArgumentParser(prog="python -m config", description="Documentación generada de la configuración.")
+    choice = parser.add_mutually_exclusive_group(required=True)
+    choice.add_argument("--escribir", action="store_true", help="escribe .env.example y las tablas de los README")
+    choice.add_argument("--comprobar", action="store_true", help="sale con 1 si algo no está al día")
+    chosen = parser.parse_args(arguments)
+    try:
+        paths = config_doc.write(Settings, root) if chosen.escribir else config_doc.out_of_date(Settings, root)
+    except (OSError, ValueError) as error:
+        print(error, file=sys.stderr)
+        return 2
+    for path in paths:
+        print(f"{path.name}: {'escrito' if chosen.escribir else 'no está al día'}")
+    if paths and chosen.comprobar:
+        print("Ejecute: python -m config --escribir", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
