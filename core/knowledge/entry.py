@@ -1,0 +1,68 @@
+"""A catalogue row as the knowledge base keeps it: without personal data, with the text that was embedded."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import ValidationError
+
+from core.catalogue import CatalogueEntry, Resolution
+from core.errors import DependencyError
+from core.knowledge.shelf import Point
+
+Scrub = Callable[[str], str]
+
+_SCRUBBED = ("component", "description", "incident_type", "solution", "summary")
+"""Free text. Mailbox, system and dates are addresses of the desk and stay as they are."""
+
+
+class KnownEntry(CatalogueEntry):
+    """An entry read from the knowledge base. Its id is the row's own, whatever was scrubbed from the text."""
+
+    point_id: str
+    embed_text: str
+    embedder: str
+    """Version of the embedder whose vectors are stored."""
+    content_hash: str = ""
+    withheld: bool = False
+    """The solution had personal data: sent without them it would mislead, so a person takes the row."""
+
+    @property
+    def id(self) -> str:
+        return self.point_id
+
+    def payload(self) -> dict[str, Any]:
+        """What is stored with the vectors."""
+        return self.model_dump(mode="json", exclude={"point_id"})
+
+
+def embed_text(entry: CatalogueEntry) -> str:
+    """`COMPONENTE: DESCRIPCION`, with the summary in place of the description where there is one."""
+    text = entry.summary or entry.description
+    return f"{entry.component}: {text}" if entry.component else text
+
+
+def prepare(entry: CatalogueEntry, scrub: Scrub, embedder_version: str) -> KnownEntry:
+    """`entry` ready to be embedded and stored, its hash over everything that decides what is stored."""
+    fields = {name: value for name, value in dict(entry).items() if name in CatalogueEntry.model_fields}
+    fields |= {name: scrub(fields[name]) for name in _SCRUBBED if fields[name]}
+    withheld = fields["solution"] != entry.solution and entry.resolution is not Resolution.MANUAL
+    if withheld:
+        fields["resolution"] = Resolution.MANUAL
+    clean = CatalogueEntry.model_validate(fields)
+    known = KnownEntry(
+        **fields, point_id=entry.id, embed_text=embed_text(clean), embedder=embedder_version, withheld=withheld
+    )
+    content = json.dumps(known.model_dump(mode="json", exclude={"content_hash"}), sort_keys=True, ensure_ascii=False)
+    return known.model_copy(update={"content_hash": hashlib.sha256(content.encode()).hexdigest()})
+
+
+def from_point(point: Point) -> KnownEntry:
+    """Raises `DependencyError` when the payload is not one of ours."""
+    try:
+        return KnownEntry.model_validate(point.payload | {"point_id": point.id})
+    except ValidationError as error:
+        raise DependencyError(
+            f"La base de conocimiento tiene un punto ilegible ({point.id}). Ejecute `python batch.py --completo`."
+        ) from error
