@@ -42,6 +42,16 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def _checked(base_url: str) -> httpx.URL:
+    try:
+        url = httpx.URL(base_url)
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or "%" in url.host:  # httpx quotes what no host has
+        raise UsageError(f"la dirección {base_url!r} no es válida: escriba algo como http://127.0.0.1:8000")
+    return url
+
+
 @asynccontextmanager
 async def open_client(base_url: str, timeout_s: float, connections: int = 64) -> AsyncIterator[httpx.AsyncClient]:
     """The client of one service, closed at the end of the block.
@@ -49,12 +59,7 @@ async def open_client(base_url: str, timeout_s: float, connections: int = 64) ->
     `timeout_s` bounds each of connecting, reading, writing and waiting for a free connection. Raises `UsageError`
     for an address that cannot be one.
     """
-    try:
-        url = httpx.URL(base_url)
-    except httpx.InvalidURL as error:
-        raise UsageError(f"la dirección {base_url!r} no es válida: escriba algo como http://127.0.0.1:8000") from error
-    if url.scheme not in ("http", "https") or not url.host:
-        raise UsageError(f"la dirección {base_url!r} no es válida: escriba algo como http://127.0.0.1:8000")
+    url = _checked(base_url)
     # These libraries log whole addresses, and a policy number is part of one.
     for name in ("httpx", "httpcore"):
         logging.getLogger(name).setLevel(logging.WARNING)

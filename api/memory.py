@@ -83,6 +83,8 @@ class MemoryDesk:
         """The next `times` calls of `method` raise `error`; with `applied` the change takes effect all the same."""
         if not callable(getattr(self, method, None)):
             raise ValueError(f"MemoryDesk has no method {method!r}")
+        if applied and method not in ("change", "note"):
+            raise ValueError(f"{method} changes nothing that could take effect")
         self._faults.add(method, error, times=times, applied=applied)
 
     def touch(self, code: str, note: str = "La miro yo.", author: str = "Una persona") -> None:
