@@ -1,0 +1,197 @@
+"""The log of record: JSON lines on disk, with the incident, run and stage they belong to; warnings on the terminal."""
+
+import logging
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from pythonjsonlogger.json import JsonFormatter
+
+from core.trace import current
+
+FILE_NAME = "spai.jsonl"
+MAX_BYTES = 20 * 1024 * 1024
+KEPT_FILES = 10
+# They tell of every request or model load at INFO, URLs with identifiers among it.
+_NOISY = ("httpx", "httpcore", "urllib3", "asyncio", "uvicorn.access", "qdrant_client", "presidio-analyzer", "RapidOCR")
+_LEVELS: Mapping[int, str] = {
+    logging.DEBUG: "detalle",
+    logging.INFO: "info",
+    logging.WARNING: "aviso",
+    logging.ERROR: "error",
+    logging.CRITICAL: "error grave",
+}
+
+
+class TraceFilter(logging.Filter):
+    """Gives each record the run, incident, stage and decision in force, unless the call named its own."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        trace = current()
+        for name in ("run", "incident", "stage", "decision"):
+            if getattr(record, name, None) is None:
+                setattr(record, name, getattr(trace, name))
+        if record.exc_info and record.exc_info[0]:
+            record.error = record.exc_info[0].__name__  # the traceback itself may be changed to text further on
+        return True
+
+
+class _JsonLine(JsonFormatter):
+    """One record, one line: the fixed fields first, in one order, then whatever else the call gave in `extra`."""
+
+    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
+        fixed = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        for name in ("action", "incident", "run", "stage", "decision", "ms"):
+            value = getattr(record, name, None)
+            if value is not None and value != "":
+                fixed[name] = value
+        super().add_fields(log_data, record, message_dict)
+        rest = {name: value for name, value in log_data.items() if name not in fixed and value not in (None, "")}
+        log_data.clear()
+        log_data.update(fixed | rest)
+
+
+class _RecordFile(RotatingFileHandler):
+    """A file that cannot be written never stops the run: the first failure is told on the terminal, once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
+        self._told = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the name is logging's
+        self.tell(sys.exc_info()[1])
+
+    def tell(self, error: BaseException | None) -> None:
+        """Says once why the record is incomplete and what to do."""
+        if self._told:
+            return
+        self._told = True
+        why = getattr(error, "strerror", None) or error
+        print(
+            f"aviso: no se puede escribir el registro {self.baseFilename} ({why}). La ejecución sigue sin él; "
+            "libere espacio o revise los permisos.",
+            file=sys.stderr,
+        )
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as error:  # what a full disk left in the buffer
+            self.tell(error)
+
+
+class _Terminal(logging.StreamHandler[TextIO]):
+    """Whatever `sys.stderr` is at that moment, so that a progress bar that stands in for it is not torn."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:  # type: ignore[override]  # an attribute there; looked up each time here
+        return sys.stderr
+
+
+class _Readable(logging.Formatter):
+    """`aviso: mensaje (incidencia INC1, etapa juicio)`; tracebacks are in the record only."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        place = [
+            f"{word} {value}"
+            for word, value in (
+                ("incidencia", getattr(record, "incident", "")),
+                ("etapa", getattr(record, "stage", "")),
+            )
+            if value
+        ]
+        if error := getattr(record, "error", ""):
+            place.append(error)
+        suffix = f" ({', '.join(place)})" if place else ""
+        return f"{_LEVELS.get(record.levelno, record.levelname.lower())}: {record.getMessage()}{suffix}"
+
+
+class _Outputs(logging.Handler):
+    """Hands each record on to the file and the terminal, after its filters have seen to it once for both."""
+
+    def __init__(self, handlers: Sequence[logging.Handler]) -> None:
+        super().__init__()
+        self._handlers = handlers
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for handler in self._handlers:
+            if record.levelno >= handler.level:
+                handler.handle(record)
+
+    def close(self) -> None:
+        for handler in self._handlers:
+            handler.close()
+        super().close()
+
+
+class Logs:
+    """The log in force; `close` puts logging back as it was. Also a context manager."""
+
+    def __init__(self, path: Path, outputs: logging.Handler) -> None:
+        self.path = path
+        self._outputs = outputs
+        self._open = True
+        root = logging.getLogger()
+        self._levels = {name: logging.getLogger(name).level for name in ("", *_NOISY)}
+        root.setLevel(logging.INFO)
+        for name in _NOISY:
+            logging.getLogger(name).setLevel(logging.WARNING)
+        root.addHandler(outputs)
+        logging.captureWarnings(True)
+
+    def close(self) -> None:
+        """Writes out, closes the file, takes our handler away. A second call does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        logging.captureWarnings(False)
+        logging.getLogger().removeHandler(self._outputs)
+        self._outputs.close()
+        for name, level in self._levels.items():
+            logging.getLogger(name).setLevel(level)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def configure_logs(directory: Path, *, verbose: bool = False, to_stderr: bool = True) -> Logs:
+    """Logs to `directory/spai.jsonl` (rotated) from INFO, and to the terminal from WARNING, or INFO with `verbose`.
+
+    Personal data is taken out of every record before any handler formats it.
+    """
+    from core.privacy import RedactingFilter  # heavy recognisers: not for `--help`
+
+    path = directory / FILE_NAME
+    record = _RecordFile(path)
+    record.setFormatter(_JsonLine(json_ensure_ascii=False))
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        record.tell(error)
+    handlers: list[logging.Handler] = [record]
+    if to_stderr:
+        terminal = _Terminal()
+        terminal.setLevel(logging.INFO if verbose else logging.WARNING)
+        terminal.setFormatter(_Readable())
+        handlers.append(terminal)
+    outputs = _Outputs(handlers)
+    outputs.addFilter(TraceFilter())
+    outputs.addFilter(RedactingFilter())
+    return Logs(path, outputs)
