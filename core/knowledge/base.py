@@ -38,6 +38,10 @@ class KnowledgeBase:
         """`entry` as it would be stored: without personal data, with the text to embed and its hash."""
         return prepare(entry, self._scrub, self.embedder.version)
 
+    def clean(self, text: str) -> str:
+        """`text` without personal data."""
+        return self._scrub(text)
+
     def build(
         self, entries: Iterable[CatalogueEntry], *, full: bool = False, progress: Progress | None = None
     ) -> BuildReport:

@@ -1,0 +1,79 @@
+"""Builds the knowledge base from the catalogue: `python batch.py`."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+_EXAMPLES = """\
+ejemplos:
+  python batch.py                          pone al día la base con resources/PROBLEMAS_GLOBALES.csv
+  python batch.py --catalogo nuevo.csv     usa otro catálogo
+  python batch.py --completo               la rehace entera al lado y la cambia de una vez
+  python batch.py --estricto               no guarda nada si alguna fila está mal
+  python batch.py --resumir                prueba a guardar resúmenes de las filas; se quedan solo si se mide que
+                                           mejoran la búsqueda con las redacciones de resources/REDACCIONES.csv
+
+códigos de salida: 0 hecho; 2 uso, configuración o fichero incorrectos; 3 no se llega a una dependencia
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python batch.py",
+        description="Lleva el catálogo de problemas conocidos a la base de conocimiento.\nSolo se tocan las filas que "
+        "han cambiado; si se interrumpe, sigue sirviendo la que había.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--catalogo", type=Path, metavar="FILE", help="catálogo (por defecto, el de los recursos)")
+    parser.add_argument(
+        "--correctivos", type=Path, metavar="FILE", help="correctivos abiertos (por defecto, si existe)"
+    )
+    parser.add_argument("--completo", action="store_true", help="rehace la base entera en lugar de solo lo cambiado")
+    parser.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
+    parser.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code of design §3."""
+    options = _parser().parse_args(arguments)
+    from core.errors import DependencyError, UsageError
+
+    try:
+        print(_run(options))
+    except (UsageError, DependencyError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 3
+    except KeyboardInterrupt:
+        print("Interrumpido: sigue sirviendo la base de conocimiento que había.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace) -> str:
+    from core.build import open_knowledge, open_summariser
+
+    from config import load_settings
+    from core.batch import CATALOGUE, FIXES, read_inputs, run_batch
+    from core.summaries import FILE_NAME, read_wordings
+    from core.terminal import progress_bar
+
+    settings = load_settings()
+    resources = settings.directorio_recursos
+    default_fixes = resources / FIXES
+    fixes = options.correctivos or (default_fixes if default_fixes.exists() else None)
+    inputs = read_inputs(options.catalogo or resources / CATALOGUE, fixes, strict=options.estricto)
+    wordings = read_wordings(resources / FILE_NAME) if options.resumir else []
+    with ExitStack() as stack:
+        knowledge = stack.enter_context(open_knowledge(settings))
+        summarise = stack.enter_context(open_summariser(settings)) if options.resumir else None
+        progress = stack.enter_context(progress_bar())
+        work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
+        return work(inputs, knowledge, resources / "reportes").summary()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
