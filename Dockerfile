@@ -1,6 +1,8 @@
 # One image for every service of ours: the pipeline's commands and the demo desk and system.
 FROM python:3.12.13-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 OMP_WAIT_POLICY=passive
+# llama.cpp takes OpenMP from the system.
+RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 
 FROM base AS packages

@@ -37,6 +37,8 @@ $(STAMP):
 	@touch $(UNFINISHED)
 	@rm -f $(VENV)/.instalado-*
 	$(BIN)/python -m pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -c 'import xllamacpp' 2>/dev/null || \
+	  echo "aviso: el modelo embebido no carga en este sistema; en Debian o Ubuntu: apt-get install libgomp1" >&2
 	@rm -f $(UNFINISHED)
 	@touch $@
 
