@@ -46,11 +46,15 @@ def test_a_url_loses_its_last_slash() -> None:
         pytest.param("HTTP_TIMEOUT", "nan", "'nan' no es válido. Se admite: 0.1–300 s", id="not a number at all"),
         pytest.param("HTTP_TIMEOUT", "0,5", "'0,5' no es válido. Se admite: 0.1–300 s", id="decimal comma"),
         pytest.param("ENTORNO", "PRE", "'PRE' no es válido. Se admite: DESA, PROD", id="unknown word"),
-        pytest.param("LLM_PROVIDER", "gpt", "'gpt' no es válido. Se admite: embedded, ollama, openai, o vacía", id="enum"),
+        pytest.param(
+            "LLM_PROVIDER", "gpt", "'gpt' no es válido. Se admite: embedded, ollama, openai, o vacía", id="enum"
+        ),
         pytest.param("VECTOR_DB_URL", "qdrant:6333", "Se admite: URL http:// o https://, o vacía", id="no scheme"),
         pytest.param("VECTOR_DB_URL", "http://", "Se admite: URL http:// o https://, o vacía", id="no host"),
         pytest.param("ETIQUETA", "x", "'x' no es válido. Se admite: 3–40 caracteres", id="short text"),
-        pytest.param("RIESGO_MAXIMO", "0", "'0' no es válido. Se admite: más de 0, hasta 0.5, o vacía", id="open range"),
+        pytest.param(
+            "RIESGO_MAXIMO", "0", "'0' no es válido. Se admite: más de 0, hasta 0.5, o vacía", id="open range"
+        ),
         pytest.param("DATABASE_URL", "mysql://x", "(valor oculto) no es válido. Se admite: sqlite:///…", id="database"),
     ],
 )
