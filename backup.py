@@ -1,0 +1,78 @@
+"""Saves and restores the knowledge base and the catalogue: `python backup.py crear|restaurar|verificar`."""
+
+import argparse
+import sys
+from datetime import datetime
+from pathlib import Path
+
+_EXAMPLES = """\
+ejemplos:
+  python backup.py crear                                 copia en var/copias/copia_AAAAMMDD_HHMMSS.tar.zst
+  python backup.py crear --salida /mnt/nas/lunes.tar.zst
+  python backup.py verificar var/copias/copia_20250102_030405.tar.zst
+  python backup.py restaurar FILE                        restaura la base de conocimiento; el catálogo no se toca
+  python backup.py restaurar FILE --con-catalogo         y también el catálogo; el actual se guarda antes al lado
+
+códigos de salida: 0 hecho; 2 uso incorrecto o copia dañada; 3 no se llega a una dependencia
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python backup.py",
+        description="Copia de seguridad de la base de conocimiento (vectores y filas) y del catálogo, en un fichero.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    orders = parser.add_subparsers(dest="order", required=True, metavar="ORDEN")
+    create = orders.add_parser("crear", help="guarda todo en un fichero comprimido con sus sumas SHA-256")
+    create.add_argument("--salida", type=Path, metavar="FILE", help="dónde (por defecto, en copias/ del estado)")
+    restore = orders.add_parser("restaurar", help="comprueba la copia, la carga al lado y la pone a servir")
+    restore.add_argument("file", type=Path, metavar="FILE")
+    restore.add_argument("--con-catalogo", action="store_true", help="repone también los CSV del catálogo")
+    verify = orders.add_parser("verificar", help="lee la copia entera y la comprueba")
+    verify.add_argument("file", type=Path, metavar="FILE")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code of design §3."""
+    options = _parser().parse_args(arguments)
+    from core.errors import DependencyError, UsageError
+
+    try:
+        print(_run(options))
+    except (UsageError, DependencyError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 3
+    except KeyboardInterrupt:
+        print("Interrumpido: sigue sirviendo la base de conocimiento que había.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _run(options: argparse.Namespace) -> str:
+    from core.build import open_knowledge
+
+    from config import load_settings
+    from core import backup
+    from core.batch import CATALOGUE, FIXES
+
+    if options.order == "verificar":
+        return f"{options.file}: copia correcta. {backup.described(backup.verify_backup(options.file))}"
+    settings, now = load_settings(), datetime.now().astimezone()
+    files = [settings.directorio_recursos / name for name in (CATALOGUE, FIXES)]
+    with open_knowledge(settings) as knowledge:
+        if options.order == "crear":
+            path = options.salida or settings.directorio_estado / "copias" / f"copia_{now:%Y%m%d_%H%M%S}.tar.zst"
+            return (
+                f"Copia creada: {path}. {backup.described(backup.create_backup(knowledge.shelf, files, path, now=now))}"
+            )
+        wanted = files if options.con_catalogo else ()
+        done = backup.restore_backup(knowledge.shelf, options.file, files=wanted, now=now)
+    saved = "".join(f"\nEl catálogo que había está en {path}" for path in done.saved)
+    return f"Restaurada {options.file} y puesta a servir. {backup.described(done.manifest)}{saved}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
