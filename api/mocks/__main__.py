@@ -1,0 +1,90 @@
+"""`python -m api.mocks`: the demo desk and system on fixed ports, until Ctrl-C."""
+
+import argparse
+import signal
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+
+from api.mocks.desk import create_desk
+from api.mocks.server import DemoServer, create_demo, reset_demo
+from api.mocks.system import create_system
+from core.errors import SpaiError, UsageError
+
+_EXAMPLES = """\
+Ejemplos:
+  python -m api.mocks                          mesa y sistema en http://127.0.0.1:8800
+  python -m api.mocks --puerto-sistema 8801    la mesa en 8800 y el sistema en 8801
+  python -m api.mocks --reiniciar              olvida lo hecho: las incidencias vuelven a estar abiertas
+  python -m api.mocks --sencilla               una mesa sin ETag, sin Idempotency-Key y sin notas
+
+Con la mesa en marcha, en otra terminal:
+  curl http://127.0.0.1:8800/api/incidencias?buzon=CAU
+  MOCK_GESTOR_URL=http://127.0.0.1:8800 MOCK_SISTEMA_URL=http://127.0.0.1:8800 python main.py --simular
+
+Lo que se cambia se guarda en --estado y sigue ahí la próxima vez. Solo se escucha en esta máquina,
+salvo que se pida otra cosa con --direccion: no hay usuarios ni claves, así que no la abra a una red ajena.
+"""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m api.mocks",
+        description="Inicia la mesa de incidencias y el sistema de pólizas de demostración hasta Ctrl-C.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--puerto", type=int, default=8800, metavar="N", help="puerto de la mesa (8800)")
+    parser.add_argument(
+        "--puerto-sistema", type=int, metavar="N", help="puerto del sistema; si no se indica, el mismo que la mesa"
+    )
+    parser.add_argument(
+        "--estado", type=Path, default=Path("var/demo"), metavar="DIR", help="carpeta donde se guarda (var/demo)"
+    )
+    parser.add_argument("--direccion", default="127.0.0.1", metavar="IP", help="dirección donde se escucha (127.0.0.1)")
+    parser.add_argument("--sencilla", action="store_true", help="la mesa ofrece solo el contrato mínimo")
+    parser.add_argument("--reiniciar", action="store_true", help="vuelve al contenido inicial antes de empezar")
+    return parser
+
+
+def _serve(arguments: argparse.Namespace, stop: threading.Event) -> None:
+    state: Path = arguments.estado
+    for port in (arguments.puerto, arguments.puerto_sistema):
+        if port is not None and not 1 <= port <= 65535:
+            raise UsageError(f"El puerto {port} no vale: debe estar entre 1 y 65535.")
+    if arguments.reiniciar:
+        reset_demo(state)
+    with ExitStack() as servers:
+        if arguments.puerto_sistema is None:
+            app = create_demo(state, plain=arguments.sencilla)
+        else:
+            app = create_desk(state, plain=arguments.sencilla)
+            system = servers.enter_context(
+                DemoServer(create_system(state), port=arguments.puerto_sistema, host=arguments.direccion)
+            )
+            print(f"Sistema de demostración en {system.url}")
+        desk = servers.enter_context(DemoServer(app, port=arguments.puerto, host=arguments.direccion))
+        print(f"Mesa de demostración en {desk.url} (Ctrl-C para terminar)", flush=True)
+        stop.wait()
+
+
+def main() -> int:
+    """Serve until interrupted; the exit code of design §3."""
+    arguments = _parser().parse_args()
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        _serve(arguments, stop)
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except SpaiError as error:
+        print(error, file=sys.stderr)
+        return 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
