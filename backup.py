@@ -7,8 +7,7 @@ from pathlib import Path
 
 _EXAMPLES = """\
 ejemplos:
-  python backup.py crear                                 copia en var/copias/copia_AAAAMMDD_HHMMSS.tar.zst
-  python backup.py crear --salida /mnt/nas/lunes.tar.zst
+  python backup.py crear                                 copia en var/copias/ (o donde diga --salida FILE)
   python backup.py verificar var/copias/copia_20250102_030405.tar.zst
   python backup.py restaurar FILE                        restaura la base de conocimiento; el catálogo no se toca
   python backup.py restaurar FILE --con-catalogo         y también el catálogo; el actual se guarda antes al lado
@@ -23,8 +22,11 @@ def _parser() -> argparse.ArgumentParser:
         description="Copia de seguridad de la base de conocimiento (vectores y filas) y del catálogo, en un fichero.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
-    orders = parser.add_subparsers(dest="order", required=True, metavar="ORDEN")
+    options = parser.add_argument_group("opciones")
+    options.add_argument("-h", "--help", action="help", help="muestra esta ayuda y termina")
+    orders = parser.add_subparsers(title="órdenes", dest="order", required=True, metavar="ORDEN")
     create = orders.add_parser("crear", help="guarda todo en un fichero comprimido con sus sumas SHA-256")
     create.add_argument("--salida", type=Path, metavar="FILE", help="dónde (por defecto, en copias/ del estado)")
     restore = orders.add_parser("restaurar", help="comprueba la copia, la carga al lado y la pone a servir")
@@ -68,8 +70,7 @@ def _run(options: argparse.Namespace) -> str:
             return (
                 f"Copia creada: {path}. {backup.described(backup.create_backup(knowledge.shelf, files, path, now=now))}"
             )
-        wanted = files if options.con_catalogo else ()
-        done = backup.restore_backup(knowledge.shelf, options.file, files=wanted, now=now)
+        done = backup.restore_backup(knowledge.shelf, options.file, files=files * options.con_catalogo, now=now)
     saved = "".join(f"\nEl catálogo que había está en {path}" for path in done.saved)
     return f"Restaurada {options.file} y puesta a servir. {backup.described(done.manifest)}{saved}"
 

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from contextlib import ExitStack
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -26,14 +26,17 @@ def _parser() -> argparse.ArgumentParser:
         "han cambiado; si se interrumpe, sigue sirviendo la que había.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
-    parser.add_argument("--catalogo", type=Path, metavar="FILE", help="catálogo (por defecto, el de los recursos)")
-    parser.add_argument(
+    options = parser.add_argument_group("opciones")
+    options.add_argument("-h", "--help", action="help", help="muestra esta ayuda y termina")
+    options.add_argument("--catalogo", type=Path, metavar="FILE", help="catálogo (por defecto, el de los recursos)")
+    options.add_argument(
         "--correctivos", type=Path, metavar="FILE", help="correctivos abiertos (por defecto, si existe)"
     )
-    parser.add_argument("--completo", action="store_true", help="rehace la base entera en lugar de solo lo cambiado")
-    parser.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
-    parser.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
+    options.add_argument("--completo", action="store_true", help="rehace la base entera en lugar de solo lo cambiado")
+    options.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
+    options.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
     return parser
 
 
@@ -57,20 +60,17 @@ def _run(options: argparse.Namespace) -> str:
     from core.build import open_knowledge, open_summariser
 
     from config import load_settings
-    from core.batch import CATALOGUE, FIXES, read_inputs, run_batch
+    from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
     from core.summaries import FILE_NAME, read_wordings
     from core.terminal import progress_bar
 
     settings = load_settings()
     resources = settings.directorio_recursos
-    default_fixes = resources / FIXES
-    fixes = options.correctivos or (default_fixes if default_fixes.exists() else None)
+    fixes = options.correctivos or fixes_beside(resources)
     inputs = read_inputs(options.catalogo or resources / CATALOGUE, fixes, strict=options.estricto)
     wordings = read_wordings(resources / FILE_NAME) if options.resumir else []
-    with ExitStack() as stack:
-        knowledge = stack.enter_context(open_knowledge(settings))
-        summarise = stack.enter_context(open_summariser(settings)) if options.resumir else None
-        progress = stack.enter_context(progress_bar())
+    summariser = open_summariser(settings) if options.resumir else nullcontext()
+    with open_knowledge(settings) as knowledge, summariser as summarise, progress_bar() as progress:
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
         return work(inputs, knowledge, resources / "reportes").summary()
 

@@ -62,6 +62,12 @@ class BatchOutcome(BaseModel):
         return "\n".join([*lines, f"Informe: {self.report}"])
 
 
+def fixes_beside(catalogues: Path) -> Path | None:
+    """The optional file of fixes under way in the folder `catalogues`, where there is one."""
+    path = catalogues / FIXES
+    return path if path.exists() else None
+
+
 def read_inputs(catalogue: Path, fixes: Path | None, *, strict: bool = False) -> Inputs:
     """Both files read and checked; `fixes` is None where there is no such file.
 

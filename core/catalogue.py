@@ -69,6 +69,19 @@ class CatalogueEntry(BaseModel):
         """As the catalogue spells it: `cierre`, …, `api|<sistema>`."""
         return f"api|{self.system}" if self.resolution is Resolution.API else self.resolution.value
 
+    @staticmethod
+    def read_kind(text: str) -> tuple[Resolution, str]:
+        """Kind and system of a `RESOLUCION AUTOMÁTICA`, whatever its case, accents and spaces. Raises `ValueError`."""
+        name, bar, system = (normalised(part.replace("_", " ")) for part in text.partition("|"))
+        if name == Resolution.API:
+            if not system:
+                raise ValueError("«api|» necesita el nombre del sistema, por ejemplo «api|fxprovicion»")
+            return Resolution.API, system
+        if bar or name not in set(Resolution):
+            known = "manual, cierre, en espera, reasignacion o api|<sistema>"
+            raise ValueError(f"«{text[:60]}» no es una resolución conocida; use {known}")
+        return Resolution(name), ""
+
 
 class CatalogueReading(BaseModel):
     """What a file holds: the rows that can be used, and why each of the others cannot."""
@@ -170,16 +183,10 @@ def _catalogue_entry(row: Row) -> CatalogueEntry:
 
 
 def _resolution(value: str) -> tuple[Resolution, str]:
-    """Kind and system of a `RESOLUCION AUTOMÁTICA`, whatever its case, accents and spaces."""
-    name, bar, system = (normalised(part.replace("_", " ")) for part in value.partition("|"))
-    if name == Resolution.API:
-        if not system:
-            raise _Unusable(RESOLUTION, "«api|» necesita el nombre del sistema, por ejemplo «api|fxprovicion»")
-        return Resolution.API, system
-    if bar or name not in set(Resolution):
-        known = "manual, cierre, en espera, reasignacion o api|<sistema>"
-        raise _Unusable(RESOLUTION, f"«{value[:60]}» no es una resolución conocida; use {known}")
-    return Resolution(name), ""
+    try:
+        return CatalogueEntry.read_kind(value)
+    except ValueError as error:
+        raise _Unusable(RESOLUTION, str(error)) from error
 
 
 def _fix_entry(row: Row) -> CatalogueEntry:

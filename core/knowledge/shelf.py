@@ -19,6 +19,7 @@ from core.knowledge import client as opening
 from core.ports import Vectors
 
 _PAGE = 256
+_NO_COLLECTION = re.compile(r"Collection \S+ not found")
 _STAMP = "%Y%m%d%H%M%S"
 _ABANDONED_AFTER = timedelta(hours=6)
 """On a server another process may be filling a collection: only older ones are taken for leftovers."""
@@ -66,6 +67,10 @@ class Shelf:
             raise KnowledgeUnavailable(f"Qdrant ha respondido {error.status_code}: {error.reason_phrase}.") from error
         except ApiException as error:
             raise KnowledgeUnavailable from error
+        except ValueError as error:
+            if _NO_COLLECTION.fullmatch(str(error)):  # how Qdrant in process says 404
+                raise KnowledgeMissing from error
+            raise
         except (sqlite3.Error, OSError, RuntimeError) as error:  # full disk, closed client
             raise KnowledgeUnavailable(f"La base de conocimiento falla: {error}.") from error
 
