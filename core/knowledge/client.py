@@ -60,16 +60,15 @@ def _open_server(url: str) -> Iterator[QdrantClient]:
 
 @contextmanager
 def _open_folder(path: Path) -> Iterator[QdrantClient]:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DependencyError(f"No se puede usar la carpeta {path}: {error.strerror}.") from error
     # Qdrant reads the folder before it takes its own lock: two processes starting at once could both see old state.
     lock = FileLock(path / LOCK)
     try:
+        path.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout as error:
         raise _in_use(path) from error
+    except OSError as error:
+        raise DependencyError(f"No se puede usar la carpeta {path}: {error.strerror or error}.") from error
     try:
         mend_meta(path)
         client = _local_client(path)
