@@ -1,0 +1,151 @@
+"""One call to a model: counted before, limited in time, its errors translated, kept whatever comes of it."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from core import trace
+from core.errors import Retryable, StageError, Terminal
+from core.reason import Reason
+from core.usage import Usage, count
+from llm.history import Call, History
+from llm.model import Provider
+from llm.prompt import Prompt
+
+logger = logging.getLogger(__name__)
+
+_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back; `keep` must be called once it is known whether it could be read."""
+
+    message: AIMessage
+    text: str
+    cut: bool
+    """It ended for want of room, not because it was complete."""
+    _call: Call
+    _history: History | None
+
+    def keep(self, *, error: Reason | None = None, logit: float | None = None) -> None:
+        """Write the call to the history: used, or not read because of `error`."""
+        if self._history is not None:
+            self._history.record(
+                replace(self._call, ok=error is None, error=error.value if error else None, logit=logit)
+            )
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Makes calls to one provider."""
+
+    provider: Provider
+    history: History | None
+
+    async def ask(
+        self,
+        prompt: Prompt,
+        messages: Sequence[BaseMessage],
+        options: dict[str, Any],
+        *,
+        judge: bool = False,
+        repair: bool = False,
+    ) -> Reply:
+        """Send `messages` with the provider's `options`.
+
+        Raises `Terminal(PROMPT_TOO_LONG)` before sending what does not fit, `Retryable` for a server that does not
+        answer in time or at all, `Terminal` for one that refuses.
+        """
+        asked = list(messages)
+        await self._require_room(asked, prompt.max_tokens)
+        where = trace.current()
+        call = Call(
+            time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            module=prompt.task,
+            provider=self.provider.name,
+            model=self.provider.model_name,
+            prompt=prompt.source,
+            input=json.dumps([_plain(message) for message in asked], ensure_ascii=False),
+            output=None,
+            run=where.run,
+            incident=where.incident,
+            stage=where.stage,
+            repair=repair,
+        )
+        started = time.perf_counter()
+        reply: AIMessage | None = None
+        failed: Reason | None = Reason.INTERRUPTED
+        try:
+            reply = await self._send(asked, options, judge)
+            words = sum(len(message.text.split()) for message in asked)
+            self.provider.inspect(reply, words, prompt.max_tokens)
+            failed = None
+        except StageError as error:
+            failed = error.reason
+            logger.warning(
+                "model call failed",
+                extra={"action": "model_failed", "task": prompt.task, "reason": error.reason.value},
+            )
+            raise
+        finally:
+            call = self._measured(call, reply, (time.perf_counter() - started) * 1000, judge)
+            if failed is not None and self.history is not None:
+                self.history.record(replace(call, ok=False, error=failed.value))
+        finish = reply.response_metadata.get("finish_reason") or reply.response_metadata.get("done_reason")
+        return Reply(reply, reply.text, finish == "length", call, self.history)
+
+    async def _require_room(self, messages: list[BaseMessage], max_tokens: int) -> None:
+        try:
+            fits = await self.provider.fits(messages, max_tokens)
+        except self.provider.failures as error:
+            raise self.provider.explain(error) from error
+        if not fits:
+            raise Terminal(Reason.PROMPT_TOO_LONG)
+
+    async def _send(self, messages: list[BaseMessage], options: dict[str, Any], judge: bool) -> AIMessage:
+        chat = self.provider.judge_chat if judge else self.provider.chat
+        try:
+            async with asyncio.timeout(self.provider.seconds):
+                return await chat.ainvoke(messages, **options)
+        except TimeoutError as error:
+            raise Retryable(Reason.MODEL_TIMEOUT) from error
+        except self.provider.failures as error:
+            raise self.provider.explain(error) from error
+
+    @staticmethod
+    def _measured(call: Call, reply: AIMessage | None, milliseconds: float, judge: bool) -> Call:
+        """The call with what it cost, also added to the incident's meter."""
+        usage = reply.usage_metadata if reply is not None else None
+        tokens_in, tokens_out = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
+        count(Usage(generative=int(not judge), judgements=int(judge), input_tokens=tokens_in, output_tokens=tokens_out))
+        return replace(
+            call,
+            output=None if reply is None else reply.text,
+            input_tokens=tokens_in,
+            output_tokens=tokens_out,
+            milliseconds=round(milliseconds, 3),
+        )
+
+
+def _plain(message: BaseMessage) -> dict[str, object]:
+    """A message as the history keeps it: pictures by their hash only."""
+    role = _ROLES[message.type]
+    if isinstance(message.content, str):
+        return {"role": role, "content": message.content}
+    return {"role": role, "content": [_plain_block(block) for block in message.content]}
+
+
+def _plain_block(block: str | dict[str, Any]) -> object:
+    if isinstance(block, str) or block.get("type") == "text":
+        return block
+    data = json.dumps(block, sort_keys=True).encode()
+    return {"type": block.get("type"), "sha256": hashlib.sha256(data).hexdigest()}

@@ -1,0 +1,105 @@
+"""Is this known problem the incident's? One forward pass: how much likelier «sí» is than «no» as the next token."""
+
+import asyncio
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from langchain_core.messages import AIMessage
+
+from core.errors import Terminal
+from core.reason import Reason
+from llm.call import Caller
+from llm.prompt import Prompt
+
+_YES: Final = frozenset({"s", "sí", "si", "sì", "yes", "y"})
+"""«sí» may be cut in two, so its first letter counts too."""
+_NO: Final = frozenset({"n", "no"})
+_EDGES: Final = " \t\n▁Ġ\"'«».:*�"
+"""White space, vocabularies' marks for it, signs, and the half of a letter cut in two."""
+
+LOWEST: Final = -20.0
+"""Log-probability below which a difference says nothing."""
+
+
+class Relevance:
+    """Judges candidates; raises as `Caller.ask`, and `Terminal` when the probabilities cannot be read."""
+
+    def __init__(self, directory: Path, caller: Caller) -> None:
+        self._prompt = Prompt.load(directory / "relevance.md", ("incidencia", "candidato"))
+        self._caller = caller
+
+    async def __call__(self, incident: str, candidates: Sequence[str]) -> list[float]:
+        """logit P(sí) - logit P(no) for each candidate, in order."""
+        if self._caller.provider.in_turn:  # the incident, at the prompt's start, is read once for all of them
+            return [await self._judge(incident, candidate) for candidate in candidates]
+        judgements = (self._judge(incident, candidate) for candidate in candidates)
+        results = await asyncio.gather(*judgements, return_exceptions=True)
+        logits: list[float] = []
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            logits.append(result)
+        return logits
+
+    async def _judge(self, incident: str, candidate: str) -> float:
+        messages = self._prompt.render(incidencia=incident, candidato=candidate)
+        reply = await self._caller.ask(self._prompt, messages, self._caller.provider.judged, judge=True)
+        try:
+            logit = yes_no_logit(first_token(reply.message))
+        except Terminal as error:
+            reply.keep(error=error.reason)
+            raise
+        reply.keep(logit=logit)
+        return logit
+
+
+def first_token(message: AIMessage) -> dict[str, float]:
+    """Token -> log-probability, of the likeliest first tokens.
+
+    Takes OpenAI's shape ({"content": [...]}) and Ollama's (the list itself, of objects). Raises
+    `Terminal(MODEL_NO_LOGPROBS)` when there are none.
+    """
+    logprobs = message.response_metadata.get("logprobs")
+    positions = logprobs.get("content") if isinstance(logprobs, Mapping) else logprobs
+    if not isinstance(positions, Sequence) or isinstance(positions, str) or not positions:
+        raise Terminal(Reason.MODEL_NO_LOGPROBS)
+    listed = _field(positions[0], "top_logprobs")
+    if not isinstance(listed, Sequence) or isinstance(listed, str) or not listed:
+        raise Terminal(Reason.MODEL_NO_LOGPROBS)
+    tokens: dict[str, float] = {}
+    for item in listed:
+        token, logprob = _field(item, "token"), _field(item, "logprob")
+        if not isinstance(token, str) or not isinstance(logprob, int | float) or math.isnan(logprob):
+            raise Terminal(Reason.MODEL_UNPARSEABLE)
+        # Two tokens may read alike once decoded.
+        tokens[token] = _log_sum((tokens[token], logprob)) if token in tokens else float(logprob)
+    return tokens
+
+
+def _field(item: Any, name: str) -> Any:
+    return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
+
+
+def yes_no_logit(tokens: Mapping[str, float]) -> float:
+    """log P(sí) - log P(no), all spellings added up. A side that is not listed is as likely as it could still be.
+
+    That is: no likelier than the least likely token listed, nor than all the unlisted together; at least `LOWEST`.
+    Raises `Terminal(MODEL_UNPARSEABLE)` when neither is listed.
+    """
+    yes = [logprob for token, logprob in tokens.items() if token.strip(_EDGES).casefold() in _YES]
+    no = [logprob for token, logprob in tokens.items() if token.strip(_EDGES).casefold() in _NO]
+    if not yes and not no:
+        raise Terminal(Reason.MODEL_UNPARSEABLE, "el modelo no responde «sí» ni «no»")
+    rest = 1.0 - math.fsum(math.exp(min(logprob, 0.0)) for logprob in tokens.values())
+    unlisted = min(min(tokens.values()), math.log(rest) if rest > 0 else LOWEST)
+    return max(_log_sum(yes or [unlisted]), LOWEST) - max(_log_sum(no or [unlisted]), LOWEST)
+
+
+def _log_sum(logprobs: Iterable[float]) -> float:
+    values = list(logprobs)
+    top = max(values)
+    if top == -math.inf:
+        return top
+    return top + math.log(math.fsum(math.exp(value - top) for value in values))

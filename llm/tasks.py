@@ -1,0 +1,58 @@
+"""Every task of the pipeline over one provider: the adapter behind `core.ports.LanguageTasks`."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from core.ports import Critique, Suggestion
+from llm.call import Caller
+from llm.choose import Choose
+from llm.criticise import Criticise
+from llm.history import History
+from llm.keywords import ExtractKeywords
+from llm.model import Provider
+from llm.read_image import ReadImage
+from llm.reformulate import Reformulate
+from llm.relevance import Relevance
+from llm.suggest import Suggest
+from llm.summarise import Summarise
+
+
+class ModelTasks:
+    """Loads all prompts from `prompts`; raises `UsageError` naming file and line for one that does not hold."""
+
+    def __init__(self, provider: Provider, prompts: Path, history: History | None = None) -> None:
+        self.capabilities = provider.capabilities
+        self.model_name = provider.model_name
+        caller = Caller(provider, history)
+        self._relevance = Relevance(prompts, caller)
+        self._reformulate = Reformulate(prompts, caller)
+        self._keywords = ExtractKeywords(prompts, caller)
+        self._choose = Choose(prompts, caller)
+        self._criticise = Criticise(prompts, caller)
+        self._summarise = Summarise(prompts, caller)
+        self._suggest = Suggest(prompts, caller)
+        self._read_image = ReadImage(prompts, caller)
+
+    async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
+        return await self._relevance(incident, candidates)
+
+    async def reformulate(self, incident: str, critique: Critique | None) -> str:
+        return await self._reformulate(incident, critique)
+
+    async def keywords(self, incident: str) -> list[str]:
+        return await self._keywords(incident)
+
+    async def choose(self, incident: str, candidates: Mapping[str, str]) -> str | None:
+        return await self._choose(incident, candidates)
+
+    async def criticise(self, incident: str, candidate: str, action: str) -> tuple[bool, Critique]:
+        return await self._criticise(incident, candidate, action)
+
+    async def summarise(self, text: str) -> str:
+        return await self._summarise(text)
+
+    async def suggest(self, incident: str, resolution: str, components: Sequence[str]) -> Suggestion:
+        return await self._suggest(incident, resolution, components)
+
+    async def read_image(self, image: bytes, media_type: str) -> str:
+        return await self._read_image(image, media_type)
