@@ -2,9 +2,10 @@
 
 import argparse
 import signal
+import socket
 import sys
-import threading
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from api.mocks.desk import create_desk
@@ -48,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _serve(arguments: argparse.Namespace, stop: threading.Event) -> None:
+def _serve(arguments: argparse.Namespace, wait_for_signal: Callable[[], object]) -> None:
     state: Path = arguments.estado
     for port in (arguments.puerto, arguments.puerto_sistema):
         if port is not None and not 1 <= port <= 65535:
@@ -66,17 +67,35 @@ def _serve(arguments: argparse.Namespace, stop: threading.Event) -> None:
             print(f"Sistema de demostración en {system.url}")
         desk = servers.enter_context(DemoServer(app, port=arguments.puerto, host=arguments.direccion))
         print(f"Mesa de demostración en {desk.url} (Ctrl-C para terminar)", flush=True)
-        stop.wait()
+        wait_for_signal()
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], object]]:
+    """A call that returns once somebody asks to stop, even if that was before the call.
+
+    The signal's byte in a socket cannot be missed. A thread's lock or event can: a handler does not run while its
+    thread is about to block, and a second signal inside `Event.set()` waits for a lock that its own thread holds.
+    """
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        writer.setblocking(False)
+        previous = signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        handlers = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield lambda: reader.recv(1)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            signal.set_wakeup_fd(previous)
 
 
 def main() -> int:
     """Serve until interrupted; the exit code of design §3."""
     arguments = _parser().parse_args()
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
     try:
-        _serve(arguments, stop)
+        with _signals() as wait_for_signal:
+            _serve(arguments, wait_for_signal)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

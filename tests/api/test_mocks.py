@@ -1,5 +1,6 @@
 """The demo desk and system over HTTP: contract, entity tags, idempotency, state that lasts, and the server itself."""
 
+import signal
 import subprocess
 import sys
 import threading
@@ -341,7 +342,9 @@ def test_command_serves_until_it_is_told_to_stop(tmp_path):
         assert process.stdout is not None
         assert f"http://127.0.0.1:{port}" in process.stdout.readline()
         assert httpx.get(f"http://127.0.0.1:{port}/api/salud").status_code == 200
-        process.terminate()
+        for _ in range(5):  # an impatient Ctrl-C is no different from one
+            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
 
 
