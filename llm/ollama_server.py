@@ -94,7 +94,7 @@ def explain(error: Exception) -> StageError:
     if isinstance(error, ollama.ResponseError):
         if error.status_code == 404:
             return Terminal(Reason.MODEL_UNAVAILABLE, "Ollama no tiene ese modelo")
-        return explain_status(error.status_code, error.error[:500])
+        return explain_status(error.status_code, str(error)[:500])
     return explain_network(error)
 
 

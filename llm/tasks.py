@@ -16,11 +16,13 @@ from llm.relevance import Relevance
 from llm.suggest import Suggest
 from llm.summarise import Summarise
 
+PROMPTS = Path(__file__).parents[1] / "prompts"
+
 
 class ModelTasks:
     """Loads all prompts from `prompts`; raises `UsageError` naming file and line for one that does not hold."""
 
-    def __init__(self, provider: Provider, prompts: Path, history: History | None = None) -> None:
+    def __init__(self, provider: Provider, history: History | None = None, prompts: Path = PROMPTS) -> None:
         self.capabilities = provider.capabilities
         self.model_name = provider.model_name
         caller = Caller(provider, history)
