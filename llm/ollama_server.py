@@ -103,13 +103,17 @@ def refuse_cut_prompt(metadata: Mapping[str, Any], words: int, room: int) -> Non
 
     It reports how many tokens it read. A word is a token at least, so fewer tokens than words, or as many as there was
     room for, mean a cut (a server may cap `num_ctx` at what the model or its memory allows).
+    The first 0.30 releases left cached tokens out of that count (ollama/ollama#16414): they cannot be checked, so they
+    are refused like a cut.
     """
     read = metadata.get("prompt_eval_count")
     if not isinstance(read, int):
         raise Terminal(Reason.MODEL_UNPARSEABLE, "el servidor no dice cuántos tokens ha leído")
     if read < words or read > room:
         logger.warning("prompt cut by the server", extra={"action": "prompt_cut", "tokens": read, "words": words})
-        raise Terminal(Reason.PROMPT_TOO_LONG, f"el servidor ha recortado el texto ({read} tokens leídos)")
+        raise Terminal(
+            Reason.PROMPT_TOO_LONG, f"Ollama ha recortado el texto ({read} tokens leídos, {words} palabras enviadas)"
+        )
 
 
 async def check_ollama(url: str, model: str, context: int) -> None:
