@@ -1,0 +1,318 @@
+"""core/maintenance.py, core/new_problems.py and core/maintenance_report.py: from closed incidents to proposals."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient
+
+from api.memory import MemoryDesk
+from core.catalogue import CatalogueEntry, Resolution, read_catalogue
+from core.closed import ClosedCase, Period, Skip
+from core.critic_loop import Proposal, Status, Verdict
+from core.errors import DependencyError, Retryable, StageError, Terminal
+from core.incident import Incident
+from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable
+from core.maintenance import Mined, Miner
+from core.maintenance_report import write_mined
+from core.new_problems import SAME_PROBLEM, Limits, Standing, grouped, standing
+from core.ports import Suggestion
+from core.privacy import PersonalData
+from core.proposed_row import Known, ProposedRow
+from core.reason import Reason
+from core.search import Candidate, Evidence
+from core.usage import Usage
+from tests.core.hash_embedder import HashEmbedder
+
+TAG = "[SPAI] "
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+PERIOD = Period.of_months(3, NOW)
+LIMITS = Limits(known_from=65, new_below=35, same_problem=0.8, text_limit=2000)
+ROW = CatalogueEntry(component="Correo", description="buzón lleno", solution="vacíelo", resolution=Resolution.CLOSE)
+PLACES = CatalogueEntry(component="Puesto", description="ratón roto", resolution=Resolution.REASSIGN, mailbox="TALLER")
+SYSTEM = CatalogueEntry(component="Emisión", description="x", resolution=Resolution.API, system="fxprovicion")
+KNOWN = Known.of([ROW, PLACES, SYSTEM])
+
+
+@pytest.fixture(scope="module")
+def personal() -> PersonalData:
+    return PersonalData()
+
+
+def _incident(code: str = "I-1", *notes: dict[str, str], **fields: Any) -> Incident:
+    history = notes or ({"Fecha": "2026-03-02", "Autor": "Soporte", "NotasResolucion": "Se reinicia el terminal"},)
+    content = {"titulo": "fichaje", "descripcion": "marca mal la hora", "solicitante": "Eva Mora", "estado": "Cerrada"}
+    return Incident.model_validate(
+        {"codIncidencia": code, "buzon": "CAU", "apertura": "2026-03-01", "historial": list(notes or history)}
+        | content
+        | fields
+    )
+
+
+def _note(text: str, author: str = "Soporte", date: str = "2026-03-02", detail: str = "") -> dict[str, str]:
+    return {"Fecha": date, "Autor": author, "NotasResolucion": text, "detalle": detail}
+
+
+def _case(
+    code: str, problem: str = "marca mal la hora", resolution: str = "reiniciar", mailbox: str = "CAU"
+) -> ClosedCase:
+    return ClosedCase(code, NOW - timedelta(days=3), mailbox, problem, resolution)
+
+
+def _verdict(approval: int | None, status: Status | None = Status.REJECTED, reason: Reason | None = None) -> Verdict:
+    if approval is None:
+        return Verdict(None, reason or Reason.NO_CANDIDATE, None)
+    client = QdrantClient(":memory:")
+    entry = KnowledgeBase(client, HashEmbedder()).prepared(ROW)
+    client.close()
+    proposal = Proposal(Candidate(entry, Evidence(), 0.0), 0.0, approval)
+    return Verdict(status, reason or Reason.BELOW_THRESHOLD, proposal)
+
+
+def _suggestion(**fields: str) -> Suggestion:
+    usual = {
+        "component": "Fichaje",
+        "description": "El fichaje marca mal la hora",
+        "incident_type": "Error",
+        "solution": "Reinicie el terminal",
+        "resolution": "cierre",
+    }
+    return Suggestion(**(usual | fields))
+
+
+# Known, doubtful, new
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        pytest.param(_verdict(80, Status.APPROVED, Reason.APPROVED), Standing.KNOWN, id="approved"),
+        pytest.param(_verdict(80, Status.APPROVED, Reason.MANUAL_ENTRY), Standing.KNOWN, id="manual row"),
+        pytest.param(_verdict(10, Status.ALREADY_TRIED, Reason.ALREADY_TRIED), Standing.KNOWN, id="tried"),
+        pytest.param(_verdict(50, Status.APPROVED, Reason.APPROVED), Standing.DOUBTFUL, id="approved, but not enough"),
+        pytest.param(_verdict(80, reason=Reason.RIVAL_CANDIDATE), Standing.DOUBTFUL, id="rival"),
+        pytest.param(_verdict(35), Standing.DOUBTFUL, id="at the limit"),
+        pytest.param(_verdict(34), Standing.NEW, id="below it"),
+        pytest.param(_verdict(None), Standing.NEW, id="no candidate"),
+        pytest.param(_verdict(None, reason=Reason.NONE_CHOSEN), Standing.DOUBTFUL, id="nothing said why"),
+    ],
+)
+def test_standing(verdict: Verdict, expected: Standing) -> None:
+    assert standing(verdict, LIMITS) is expected
+
+
+def test_groups_do_not_chain() -> None:
+    cases = [_case(code) for code in "abcd"]
+    likeness = np.array(
+        [[1, 0.9, 0.5, 0.1], [0.9, 1, 0.85, 0.1], [0.5, 0.85, 1, 0.1], [0.1, 0.1, 0.1, 1]], dtype=np.float32
+    )
+    groups = [[case.code for case in group] for group in grouped(cases, likeness, 0.8)]
+    assert groups == [["a", "b"], ["c"], ["d"]]
+    assert grouped([], np.zeros((0, 0), np.float32), 0.8) == []
+
+
+def test_there_is_a_threshold_for_every_embedding() -> None:
+    from config import Settings
+
+    [choices] = [Settings.model_fields["embedding_model"].annotation.__args__]  # type: ignore[union-attr]
+    assert set(choices) == set(SAME_PROBLEM)
+
+
+# The whole
+
+
+class _Model:
+    """Answers by what stands in the text; counts what it was asked."""
+
+    def __init__(
+        self, verdicts: dict[str, Verdict | Exception], suggestions: dict[str, Suggestion | Exception]
+    ) -> None:
+        self._verdicts, self._suggestions = verdicts, suggestions
+        self.looked_up: list[str] = []
+        self.suggested: list[tuple[str, str]] = []
+
+    async def knows(self, problem: str, search_text: str) -> Verdict:
+        self.looked_up.append(problem)
+        await asyncio.sleep(0)
+        return _given(self._verdicts, problem, _verdict(None))
+
+    async def suggest(self, incident: str, resolution: str, components: Sequence[str]) -> Suggestion:
+        assert "Correo" in components
+        self.suggested.append((incident, resolution))
+        return _given(self._suggestions, incident, _suggestion())
+
+
+def _given(answers: dict[str, Any], text: str, otherwise: Any) -> Any:
+    answer = next((value for word, value in answers.items() if word in text), otherwise)
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _miner(model: _Model, personal: PersonalData, hands: int = 2) -> Miner:
+    return Miner(personal, model.knows, model.suggest, HashEmbedder(), KNOWN, LIMITS, TAG, hands)
+
+
+async def _mined(model: _Model, personal: PersonalData, *incidents: Incident, **fields: Any) -> Mined:
+    listing = await MemoryDesk(incidents).list_closed()
+    return await _miner(model, personal).mine(listing.model_copy(update=fields), PERIOD)
+
+
+async def test_known_doubtful_and_new(personal: PersonalData) -> None:
+    model = _Model(
+        {"impresora": _verdict(90, Status.APPROVED, Reason.APPROVED), "proyector": _verdict(50)},
+        {"cámara": _suggestion(description="La cámara no se ve")},
+    )
+    incidents = [
+        _incident("I-1", titulo="impresora"),
+        _incident("I-2", titulo="proyector"),
+        _incident("I-3", _note("Se reinicia el terminal del todo")),
+        _incident("I-4", _note("Se reinicia el terminal", date="2026-03-09")),
+        _incident("I-5", _note("permiso del navegador"), titulo="cámara", descripcion="en negro, nada de nada"),
+        _incident("I-6", _note("vieja", date="01/01/2020")),
+        _incident("I-7", estado="Abierta"),
+    ]
+    seen: list[tuple[str, int, int]] = []
+    listing = await MemoryDesk(incidents).list_closed()
+    mined = await _miner(model, personal).mine(listing, PERIOD, lambda *step: seen.append(step))
+    assert [item.case.code for item in mined.known] == ["I-1"]
+    assert [item.case.code for item in mined.doubtful] == ["I-2"]
+    assert sorted(case.code for case in mined.new) == ["I-3", "I-4", "I-5"]
+    assert mined.skipped == (("I-6", Skip.OLD),)
+    assert {row.evidence for row in mined.proposals} == {("I-4", "I-3"), ("I-5",)}
+    assert ("fichaje\nmarca mal la hora", "Se reinicia el terminal del todo") in model.suggested
+    assert len(model.suggested) == 2
+    assert mined.closed == 6
+    assert not mined.failures
+    assert ("Comprobando", 5, 5) in seen
+    assert ("Proponiendo", 2, 2) in seen
+
+
+async def test_the_same_row_for_two_groups_is_one_problem(personal: PersonalData) -> None:
+    incidents = [
+        _incident("I-1"),
+        _incident("I-2", _note("otra cosa distinta"), titulo="reloj", descripcion="va tarde"),
+    ]
+    mined = await _mined(_Model({}, {}), personal, *incidents)
+    [row] = mined.proposals
+    assert sorted(row.evidence) == ["I-1", "I-2"]
+
+
+async def test_a_models_failure_costs_one_incident(personal: PersonalData) -> None:
+    model = _Model(
+        {"impresora": Terminal(Reason.PROMPT_TOO_LONG)},
+        {"cámara": Retryable(Reason.MODEL_TIMEOUT), "ratón": _suggestion(description="")},
+    )
+    incidents = [
+        _incident("I-1", titulo="impresora"),
+        _incident("I-2", _note("uno"), titulo="cámara", descripcion="negra"),
+        _incident("I-3", _note("dos"), titulo="ratón", descripcion="quieto"),
+        _incident("I-4"),
+    ]
+    mined = await _mined(model, personal, *incidents, invalid=(("I-9", "fechas"),))
+    assert {(item.codes, item.reason) for item in mined.failures} == {
+        (("I-9",), Reason.INCIDENT_INVALID),
+        (("I-1",), Reason.PROMPT_TOO_LONG),
+        (("I-2",), Reason.MODEL_TIMEOUT),
+    }
+    assert [item.evidence for item in mined.invalid] == [("I-3",)]
+    assert [row.evidence for row in mined.proposals] == [("I-4",)]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    "error",
+    [Retryable(Reason.KNOWLEDGE_UNAVAILABLE), KnowledgeMissing(), KnowledgeUnavailable()],
+    ids=["serving", "missing", "loading"],
+)
+async def test_unknown_is_not_new(error: StageError | DependencyError, personal: PersonalData) -> None:
+    model = _Model({"cámara": error}, {})
+    with pytest.raises(DependencyError, match="No se ha escrito nada"):
+        await _mined(model, personal, _incident("I-1"), _incident("I-2", titulo="cámara"), _incident("I-3"))
+    assert model.suggested == []
+
+
+async def test_nothing_closed(personal: PersonalData, tmp_path: Path) -> None:
+    mined = await _mined(_Model({}, {}), personal)
+    written = write_mined(mined, tmp_path, Usage(), run="r")
+    assert written.proposals is None
+    assert list(tmp_path.glob("*.csv")) == []
+    assert "No hay ninguna fila que proponer" in written.summary()
+    assert json.loads(written.report.read_text("utf-8"))["fichero_propuestas"] is None
+
+
+async def test_files_and_summary_without_personal_data(personal: PersonalData, tmp_path: Path) -> None:
+    secrets = ("12345678Z", "Quintana", "eva@mora.es", "600123456", "ES9121000418450200051332", "87654321")
+    told = "DNI {} de Rosa Quintana, {}, tel. {}, IBAN {}, póliza {}".format(secrets[0], *secrets[2:])
+    notes = _note(f"Reiniciado. {told}", author="Soporte")
+    incidents = [
+        _incident("I-1", notes, descripcion=told, solicitante="Rosa Quintana"),
+        _incident("I-2", notes, descripcion=f"proyector {told}", solicitante="Rosa Quintana"),
+        _incident("I-3", _note("x", date="ayer")),
+        _incident("I-4", notes, titulo="impresora", descripcion=told, solicitante="Rosa Quintana"),
+        _incident("I-5", notes, titulo="ratón", descripcion=f"otro {told}", solicitante="Rosa Quintana"),
+    ]
+    leaky = _suggestion(
+        description="Falla a <PERSONA_1>", solution=f"Escriba a <EMAIL_1>, {secrets[0]}", resolution="borrar"
+    )
+    model = _Model(
+        {
+            "proyector": _verdict(50),
+            "impresora": Terminal(Reason.MODEL_UNPARSEABLE),
+            "ratón": _verdict(99, Status.APPROVED),
+        },
+        {"fichaje": leaky},
+    )
+    mined = await _mined(model, personal, *incidents)
+    written = write_mined(mined, tmp_path, Usage(generative=1, judgements=4), run="r-1")
+    assert written.proposals is not None
+    assert written.proposals.name == "PROBLEMAS_GLOBALES_20260331.csv"
+    everything = written.proposals.read_text("utf-8") + written.report.read_text("utf-8") + written.summary()
+    asked = "".join([*model.looked_up, *(part for pair in model.suggested for part in pair)])
+    for secret in secrets:
+        assert secret not in everything
+        assert secret not in asked
+    assert "_1>" not in everything
+    [entry] = read_catalogue(written.proposals, strict=True).entries
+    assert entry.resolution is Resolution.MANUAL
+    report = json.loads(written.report.read_text("utf-8"))
+    assert written.report.name == "reporte_mantenimiento_globales_20260331.json"
+    assert report["propuestas"][0]["incidencias"] == ["I-1"]
+    assert report["resumen"]["omitidas"] == {"FECHA_ILEGIBLE": 1}
+    assert report["dudosas"][0]["descripcion_fila"] == "buzón lleno"
+    assert report["conocidas"][0]["codIncidencia"] == "I-5"
+    assert report["fallidas"] == [
+        {"incidencias": ["I-4"], "motivo": "MODEL_UNPARSEABLE", "detalle": Reason.MODEL_UNPARSEABLE.text}
+    ]
+    assert (report["resumen"]["llamadas_llm"], report["resumen"]["juicios"]) == (1, 4)
+    told = written.summary()
+    for words in (
+        "Fichaje: Falla a la persona",
+        "manual",
+        "I-1",
+        "revisar",
+        "--aplicar",
+        "Dudosa I-2",
+        "Con error (I-4)",
+    ):
+        assert words in told
+    again = write_mined(mined, tmp_path, Usage(), run="r-2")
+    assert again.proposals is not None
+    assert again.proposals.name == "PROBLEMAS_GLOBALES_20260331_2.csv"
+    assert again.report.name == "reporte_mantenimiento_globales_20260331_2.json"
+
+
+def test_the_rest_of_the_summary(tmp_path: Path) -> None:
+    row = ProposedRow(PLACES.model_copy(update={"solution": "se cambia", "component": ""}), ("I-1",))
+    from core.maintenance import Invalid
+
+    mined = Mined(PERIOD, 1, (), (), (), (), (row,), (Invalid(("I-2",), "la solución está vacía"),), ())
+    told = write_mined(mined, tmp_path, Usage(), run="r").summary()
+    assert "(sin componente): ratón roto" in told
+    assert "reasignacion a TALLER" in told
+    assert "Sugerencia no válida (I-2): la solución está vacía" in told

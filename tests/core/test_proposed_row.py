@@ -1,0 +1,104 @@
+"""core/proposed_row.py: a model's suggestion becomes a row that holds, or none."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from core.catalogue import CatalogueEntry, Resolution
+from core.closed import ClosedCase
+from core.ports import Suggestion
+from core.privacy import PersonalData
+from core.proposed_row import InvalidSuggestion, Known, propose
+
+NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
+ROW = CatalogueEntry(component="Correo", description="buzón lleno", solution="vacíelo", resolution=Resolution.CLOSE)
+PLACES = CatalogueEntry(component="Puesto", description="ratón roto", resolution=Resolution.REASSIGN, mailbox="TALLER")
+SYSTEM = CatalogueEntry(component="Emisión", description="x", resolution=Resolution.API, system="fxprovicion")
+KNOWN = Known.of([ROW, PLACES, SYSTEM])
+
+
+@pytest.fixture(scope="module")
+def personal() -> PersonalData:
+    return PersonalData()
+
+
+def _case(
+    code: str, problem: str = "marca mal la hora", resolution: str = "reiniciar", mailbox: str = "CAU"
+) -> ClosedCase:
+    return ClosedCase(code, NOW - timedelta(days=3), mailbox, problem, resolution)
+
+
+def _suggestion(**fields: str) -> Suggestion:
+    usual = {
+        "component": "Fichaje",
+        "description": "El fichaje marca mal la hora",
+        "incident_type": "Error",
+        "solution": "Reinicie el terminal",
+        "resolution": "cierre",
+    }
+    return Suggestion(**(usual | fields))
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "mailbox", "remark"),
+    [
+        pytest.param({}, "cierre", "", None, id="as suggested"),
+        pytest.param({"resolution": "EN ESPERA", "mailbox": "TALLER"}, "en espera", "", None, id="mailbox not needed"),
+        pytest.param(
+            {"resolution": "reasignación", "mailbox": "taller"}, "reasignacion", "TALLER", None, id="catalogue's"
+        ),
+        pytest.param({"resolution": "reasignacion", "mailbox": "cau"}, "reasignacion", "CAU", None, id="an incident's"),
+        pytest.param({"resolution": "reasignacion", "mailbox": "LUNA"}, "manual", "", "buzón", id="unknown mailbox"),
+        pytest.param({"resolution": "reasignacion"}, "manual", "", "buzón", id="no mailbox"),
+        pytest.param({"resolution": "reinicio"}, "manual", "", "ninguna de las conocidas", id="unknown kind"),
+        pytest.param({"resolution": "api|FXprovicion"}, "api|fxprovicion", "", None, id="known system"),
+        pytest.param({"resolution": "api|nomina"}, "manual", "", "sistema", id="unknown system"),
+    ],
+)
+def test_kind_and_mailbox(
+    fields: dict[str, str], kind: str, mailbox: str, remark: str | None, personal: PersonalData
+) -> None:
+    row = propose(_suggestion(**fields), [_case("I-1"), _case("I-2")], KNOWN, personal)
+    assert (row.entry.kind, row.entry.mailbox) == (kind, mailbox)
+    assert row.evidence == ("I-1", "I-2")
+    assert row.entry.resolved_on == "2026-03-28"
+    assert bool(row.remarks) is (remark is not None)
+    assert (remark or "") in "".join(row.remarks)
+
+
+@pytest.mark.parametrize(
+    ("fields", "why"),
+    [
+        pytest.param({"description": " \n "}, "descripción está vacía", id="no description"),
+        pytest.param({"description": "=+-"}, "descripción está vacía", id="nothing but a formula's start"),
+        pytest.param({"solution": ""}, "solución está vacía", id="no solution"),
+        pytest.param({"solution": "y" * 10_001}, "10000", id="too long"),
+        pytest.param({"component": "CORREO", "description": "Buzon  lleno"}, "ya está en el catálogo", id="known row"),
+    ],
+)
+def test_invalid_suggestions(fields: dict[str, str], why: str, personal: PersonalData) -> None:
+    with pytest.raises(InvalidSuggestion, match=why):
+        propose(_suggestion(**fields), [_case("I-1")], KNOWN, personal)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("Llame al <TELEFONO_2> del <PERSONA_1>.", "Llame al teléfono de la persona."),
+        ("La póliza número <POLIZA_1>, caducada", "La póliza número, caducada"),
+        ("escriba a <EMAIL_1> con [NIF_1]", "escriba al correo con el documento de identidad"),
+        ("El <NIF_1> no vale", "El documento de identidad no vale"),
+        ("de nif_3", "del documento de identidad"),
+        ("=HIPERVINCULO(A1)", "HIPERVINCULO(A1)"),
+        ("dos\n líneas\x00", "dos líneas"),
+        ("escriba a ana@x.es", "escriba al correo"),
+    ],
+)
+def test_what_belongs_to_one_case_goes(written: str, expected: str, personal: PersonalData) -> None:
+    row = propose(_suggestion(solution=written), [_case("I")], KNOWN, personal)
+    assert row.entry.solution == expected
+
+
+def test_components_are_spelt_as_in_the_catalogue(personal: PersonalData) -> None:
+    assert propose(_suggestion(component="EMISION"), [_case("I")], KNOWN, personal).entry.component == "Emisión"
+    assert "correctivo" not in Known.of([ROW.model_copy(update={"component": "CORRECTIVO"})]).components
