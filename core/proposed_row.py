@@ -45,6 +45,7 @@ class Known:
     ids: frozenset[str]
     components: Mapping[str, str]
     """normalised -> as it is spelt"""
+    types: Mapping[str, str]
     mailboxes: Mapping[str, str]
     systems: frozenset[str]
 
@@ -55,6 +56,7 @@ class Known:
         return cls(
             ids=frozenset(row.id for row in rows),
             components={normalised(row.component): row.component for row in rows if row.component != FIX_COMPONENT},
+            types={normalised(row.incident_type): row.incident_type for row in rows if row.component != FIX_COMPONENT},
             mailboxes={normalised(row.mailbox): row.mailbox for row in rows if row.mailbox},
             systems=frozenset(row.system for row in rows if row.system),
         )
@@ -81,10 +83,13 @@ def propose(suggestion: Suggestion, cases: Sequence[ClosedCase], known: Known, p
     component = _neutral(suggestion.component, personal)
     component = known.components.get(normalised(component), component)
     resolution, system, mailbox, remarks = _kind(suggestion, cases, known)
+    incident_type = known.types.get(normalised(suggestion.incident_type), "")
+    if suggestion.incident_type.strip() and not incident_type:
+        remarks += ("el tipo de incidencia sugerido no se usa en el catálogo: queda vacío",)
     entry = CatalogueEntry(
         component=component,
         description=_neutral(suggestion.description, personal),
-        incident_type=_neutral(suggestion.incident_type, personal),
+        incident_type=incident_type,
         solution=_neutral(suggestion.solution, personal),
         resolved_on=f"{cases[0].closed:%Y-%m-%d}",
         resolution=resolution,
@@ -98,12 +103,20 @@ def propose(suggestion: Suggestion, cases: Sequence[ClosedCase], known: Known, p
 def _check(entry: CatalogueEntry, known: Known) -> None:
     if not entry.description:
         raise InvalidSuggestion("la descripción está vacía")
-    if not entry.solution:
-        raise InvalidSuggestion("la solución está vacía")
+    if not entry.solution or _is_kind(entry.solution):  # small models write the kind in both fields
+        raise InvalidSuggestion("la solución no dice qué hacer")
     if max(map(len, (entry.component, entry.description, entry.incident_type, entry.solution))) > MAX_FIELD:
         raise InvalidSuggestion(f"un campo pasa de {MAX_FIELD} caracteres")
     if entry.id in known.ids:
         raise InvalidSuggestion("repite una fila que ya está en el catálogo")
+
+
+def _is_kind(text: str) -> bool:
+    try:
+        CatalogueEntry.read_kind(text.rstrip("."))
+    except ValueError:
+        return False
+    return True
 
 
 def _kind(

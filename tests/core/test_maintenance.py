@@ -78,7 +78,7 @@ def _suggestion(**fields: str) -> Suggestion:
     usual = {
         "component": "Fichaje",
         "description": "El fichaje marca mal la hora",
-        "incident_type": "Error",
+        "incident_type": "",
         "solution": "Reinicie el terminal",
         "resolution": "cierre",
     }

@@ -32,7 +32,7 @@ def _suggestion(**fields: str) -> Suggestion:
     usual = {
         "component": "Fichaje",
         "description": "El fichaje marca mal la hora",
-        "incident_type": "Error",
+        "incident_type": "",
         "solution": "Reinicie el terminal",
         "resolution": "cierre",
     }
@@ -71,7 +71,8 @@ def test_kind_and_mailbox(
     [
         pytest.param({"description": " \n "}, "descripción está vacía", id="no description"),
         pytest.param({"description": "=+-"}, "descripción está vacía", id="nothing but a formula's start"),
-        pytest.param({"solution": ""}, "solución está vacía", id="no solution"),
+        pytest.param({"solution": ""}, "solución no dice", id="no solution"),
+        pytest.param({"solution": "Cierre."}, "solución no dice", id="the kind for a solution"),
         pytest.param({"solution": "y" * 10_001}, "10000", id="too long"),
         pytest.param({"component": "CORREO", "description": "Buzon  lleno"}, "ya está en el catálogo", id="known row"),
     ],
@@ -97,6 +98,15 @@ def test_invalid_suggestions(fields: dict[str, str], why: str, personal: Persona
 def test_what_belongs_to_one_case_goes(written: str, expected: str, personal: PersonalData) -> None:
     row = propose(_suggestion(solution=written), [_case("I")], KNOWN, personal)
     assert row.entry.solution == expected
+
+
+def test_types_are_the_catalogues(personal: PersonalData) -> None:
+    known = Known.of([ROW.model_copy(update={"incident_type": "Consulta"})])
+    row = propose(_suggestion(incident_type="CONSULTA"), [_case("I")], known, personal)
+    assert (row.entry.incident_type, row.remarks) == ("Consulta", ())
+    row = propose(_suggestion(incident_type="SINIESTROS"), [_case("I")], known, personal)
+    assert row.entry.incident_type == ""
+    assert "tipo" in "".join(row.remarks)
 
 
 def test_components_are_spelt_as_in_the_catalogue(personal: PersonalData) -> None:
