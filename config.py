@@ -252,6 +252,12 @@ class Settings(BaseSettings):
     )
 
     @property
+    def directorio_historico(self) -> Path:
+        """Where the model calls are kept: beside the code by default, with the state of a set-up of its own."""
+        default = type(self).model_fields["directorio_estado"].default
+        return ROOT / "llm" / "historico" if self.directorio_estado == default else self.directorio_estado / "historico"
+
+    @property
     def provider(self) -> Literal["embedded", "ollama", "openai"]:
         """The provider in force (design §3)."""
         if self.llm_provider:

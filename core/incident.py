@@ -64,7 +64,13 @@ class Incident(BaseModel):
     etag: str | None = Field(default=None, exclude=True)
     """The desk's version of this state, where it has one; never part of the JSON."""
 
-    def fingerprint(self) -> str:
-        """SHA-256 over all that the desk sent: changes when anybody touches the incident."""
+    def fingerprint(self, *, without: str | None = None) -> str:
+        """SHA-256 over all that the desk sent: changes when anybody touches the incident.
+
+        `without` leaves out the history entries that hold this text, so that our own notes do not count as a change.
+        """
         content = self.model_dump(by_alias=True, mode="json")
+        if without:
+            entries = content["historial"]
+            content["historial"] = [e for e in entries if without not in json.dumps(e, ensure_ascii=False)]
         return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

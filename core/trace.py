@@ -1,5 +1,7 @@
 """Which run, incident and stage the code is in: read by the logs and by the history of model calls."""
 
+import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -33,3 +35,30 @@ def tracing(**changes: str) -> Iterator[Trace]:
         yield trace
     finally:
         _current.reset(token)
+
+
+_timings: ContextVar[dict[str, float] | None] = ContextVar("timings", default=None)
+
+
+@contextmanager
+def timing() -> Iterator[dict[str, float]]:
+    """Within the block every `stage` adds its seconds to the dictionary given."""
+    seconds: dict[str, float] = defaultdict(float)
+    token = _timings.set(seconds)
+    try:
+        yield seconds
+    finally:
+        _timings.reset(token)
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    """A stage of one incident's way: named in the trace, its seconds counted."""
+    start = time.perf_counter()
+    try:
+        with tracing(stage=name):
+            yield
+    finally:
+        seconds = _timings.get()
+        if seconds is not None:
+            seconds[name] += time.perf_counter() - start

@@ -52,7 +52,7 @@ def _open_embedded(settings: Settings) -> Provider:
         judged={"max_tokens": 1, "logprobs": True},
         failures=(httpx.HTTPError, ValueError, KeyError, TypeError),
         explain=explain_network,
-        concurrency=2,
+        concurrency=1,
         in_turn=True,
         aclose=aclose,
     )

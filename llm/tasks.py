@@ -25,6 +25,8 @@ class ModelTasks:
     def __init__(self, provider: Provider, history: History | None = None, prompts: Path = PROMPTS) -> None:
         self.capabilities = provider.capabilities
         self.model_name = provider.model_name
+        self.concurrency = provider.concurrency
+        self._history = history
         caller = Caller(provider, history)
         self._relevance = Relevance(prompts, caller)
         self._reformulate = Reformulate(prompts, caller)
@@ -34,6 +36,11 @@ class ModelTasks:
         self._summarise = Summarise(prompts, caller)
         self._suggest = Suggest(prompts, caller)
         self._read_image = ReadImage(prompts, caller)
+
+    @property
+    def lost_records(self) -> int:
+        """Calls that the history could not keep, so far."""
+        return self._history.lost if self._history else 0
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
         return await self._relevance(incident, candidates)

@@ -1,0 +1,176 @@
+"""The one place where the parts are built and put together; everyone else receives them."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from config import Environment, Settings
+from core.errors import DependencyError
+
+if TYPE_CHECKING:
+    from core.knowledge import KnowledgeBase
+    from core.pipeline import Pipeline
+    from core.ports import Embedder, ExternalSystem, IncidentDesk
+    from core.report import Expected
+    from llm.tasks import ModelTasks
+
+
+def open_embedder(settings: Settings) -> "Embedder":
+    """The embedder of `EMBEDDING_MODEL`; its weights are loaded by the first text."""
+    from llm import native
+    from llm.embed import E5Use
+
+    native.tame_thread_pools()
+    return E5Use(settings.embedding_model.split("+"))
+
+
+@contextmanager
+def open_knowledge(settings: Settings, embedder: "Embedder | None" = None) -> "Iterator[KnowledgeBase]":
+    """The knowledge base, embedded or served. Raises `DependencyError` when it is locked or cannot be reached."""
+    from core.knowledge import KnowledgeBase, open_client
+    from core.privacy import scrub
+
+    folder = None if settings.vector_db_url else settings.directorio_estado / "qdrant"
+    with open_client(folder, settings.vector_db_url) as client:
+        yield KnowledgeBase(client, embedder or open_embedder(settings), scrub=scrub)
+
+
+@asynccontextmanager
+async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
+    """The language model's tasks with their history. Raises `UsageError` or `DependencyError`, by name."""
+    from llm import native
+    from llm.history import History
+    from llm.provider import open_provider
+    from llm.tasks import ModelTasks
+
+    native.tame_thread_pools()
+    provider = open_provider(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(provider.aclose)
+        await provider.check()
+        history = stack.enter_context(History(settings.directorio_historico))
+        yield ModelTasks(provider, history)
+
+
+@contextmanager
+def open_summariser(settings: Settings) -> Iterator[Callable[[str], str]]:
+    """`batch.py --resumir`: one text to its summary."""
+    import asyncio
+
+    with asyncio.Runner() as runner:
+        stack = AsyncExitStack()
+        tasks = runner.run(stack.enter_async_context(open_tasks(settings)))
+        try:
+            yield lambda text: runner.run(tasks.summarise(text))
+        finally:
+            runner.run(stack.aclose())
+
+
+@dataclass(frozen=True)
+class Outside:
+    """The desk and the system; `expected` is known of the demo desk only."""
+
+    desk: "IncidentDesk"
+    system: "ExternalSystem"
+    expected: "dict[str, Expected]"
+    demo_url: str | None = None
+
+
+@asynccontextmanager
+async def open_desk(settings: Settings) -> AsyncIterator[Outside]:
+    """The desk and the system of the settings; the demo ones are started where none is named."""
+    from api.gestor_incidencias import HttpIncidentDesk
+    from api.http import open_client, retry_policy
+    from api.sistema import HttpSystem
+
+    async with AsyncExitStack() as stack:
+        demo_url = None
+        if not (settings.mock_gestor_url and settings.mock_sistema_url):
+            demo_url = stack.enter_context(_demo(settings))
+        expected = _demo_expected() if not settings.mock_gestor_url else {}
+        retrying = retry_policy(settings.http_reintentos)
+        urls = (settings.mock_gestor_url or demo_url, settings.mock_sistema_url or demo_url)
+        clients = [await stack.enter_async_context(open_client(url, settings.http_timeout)) for url in urls if url]
+        yield Outside(HttpIncidentDesk(clients[0], retrying), HttpSystem(clients[1], retrying), expected, demo_url)
+
+
+@contextmanager
+def _demo(settings: Settings) -> Iterator[str]:
+    """The demo desk and system on a free loopback port, their state under `DIRECTORIO_ESTADO`."""
+    if settings.entorno is Environment.PROD:
+        raise DependencyError("ENTORNO=PROD no se inicia con servicios de demostración.")
+    from api.mocks.server import DemoServer, create_demo
+
+    with DemoServer(create_demo(settings.directorio_estado / "demo")) as server:
+        yield server.url
+
+
+def _demo_expected() -> "dict[str, Expected]":
+    from api.mocks.content import expected_file
+    from core.report import Expected
+
+    rows = json.loads(Path(expected_file()).read_text("utf-8"))
+    return {row["codIncidencia"]: Expected.model_validate(row) for row in rows}
+
+
+@dataclass(frozen=True)
+class Works:
+    """A pipeline ready to work, with what the door needs beside it."""
+
+    pipeline: "Pipeline"
+    outside: Outside
+    hands: int
+    """Incidents that may be in hand at a time."""
+    facts: Callable[[], dict[str, Any]]
+    """Facts of the run for its report, asked for at its end."""
+
+
+@asynccontextmanager
+async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None = None) -> AsyncIterator[Works]:
+    """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do."""
+    from core.attachments import AttachmentReader, Limits as AttachmentLimits
+    from core.critic_loop import CriticLoop, Limits
+    from core.execute import Executor
+    from core.judgement import load_calibration
+    from core.pipeline import Pipeline, Rules
+    from core.privacy import PersonalData, scrub
+    from core.search import Searcher
+    from llm import native
+    from llm.ocr import RapidOcr
+
+    embedder = open_embedder(settings)
+    async with AsyncExitStack() as stack:
+        knowledge = stack.enter_context(open_knowledge(settings, embedder))
+        searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
+        outside = await stack.enter_async_context(open_desk(settings))
+        tasks = await stack.enter_async_context(open_tasks(settings))
+        loop = CriticLoop(
+            searcher,
+            tasks,
+            load_calibration(settings.embedding_model),
+            Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
+        )
+        attachments = AttachmentReader(
+            outside.desk.attachment,
+            RapidOcr(native.LOCK, native.threads()),
+            settings.directorio_estado / "adjuntos",
+            scrub,
+            vision=tasks.read_image if tasks.capabilities.vision else None,
+            vision_version=tasks.model_name,
+            limits=AttachmentLimits(bytes=int(settings.limite_adjunto_mb * 1_000_000)),
+        )
+        executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta)
+        rules = Rules(settings.etiqueta, settings.limite_texto, simulate)
+        pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules)
+
+        def facts() -> dict[str, Any]:
+            return {
+                "modelo": tasks.model_name,
+                "umbral": settings.critic_approval_threshold,
+                "registros_perdidos": tasks.lost_records,
+            }
+
+        yield Works(pipeline, outside, hands or settings.concurrencia or tasks.concurrency, facts)

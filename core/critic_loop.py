@@ -1,0 +1,227 @@
+"""Choose a known problem, judge it, criticise the choice, try again without what was rejected."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.catalogue import Resolution
+from core.judgement import Calibration
+from core.marks import Mark, was_tried
+from core.ports import Critique, LanguageTasks
+from core.reason import Reason
+from core.search import Candidate, Searcher
+from core.trace import stage
+
+logger = logging.getLogger(__name__)
+
+
+class Status(StrEnum):
+    """The critic's word on a proposal."""
+
+    APPROVED = "APPROVED"
+    REJECTED = "REJECTED"
+    ALREADY_TRIED = "ALREADY_TRIED"
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A candidate that was judged. `approval` is 0..100."""
+
+    candidate: Candidate
+    logit: float
+    approval: int
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A proposal that the critic turned down, on which try (from 1), and why."""
+
+    attempt: int
+    proposal: Proposal
+    reason: Reason
+    critique: Critique
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How the loop ended. `proposal` is what was approved, or the best of what was not."""
+
+    status: Status | None
+    reason: Reason
+    proposal: Proposal | None
+    rejections: tuple[Rejection, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    """The best few of the last search, judged or not: what a person is shown."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far the loop goes."""
+
+    threshold: int
+    retries: int
+    judged: int
+    """Candidates the model judges in each try."""
+    rival: int = 10
+    """Another candidate with another resolution this close in approval leaves the choice to a person."""
+    undecided: int = 20
+    """A best approval below this settles that nothing fits: the model is not asked for other words."""
+
+
+class CriticLoop:
+    """One incident's text in, a verdict out. Safe to share among tasks."""
+
+    def __init__(self, searcher: Searcher, tasks: LanguageTasks, calibration: Calibration, limits: Limits) -> None:
+        self._searcher = searcher
+        self._tasks = tasks
+        self._calibration = calibration
+        self._limits = limits
+
+    async def decide(self, text: str, search_text: str, marks: Collection[Mark] = ()) -> Verdict:
+        """`text` is what the model reads, `search_text` the same without identifiers; both without personal data.
+
+        Raises `StageError` when a model or the knowledge base fails.
+        """
+        judged: dict[str, Proposal] = {}
+        rejections: list[Rejection] = []
+        texts = [search_text]
+        candidates: list[Candidate] = []
+        for attempt in range(1, self._limits.retries + 2):
+            with stage("search"):
+                candidates = await asyncio.to_thread(
+                    self._searcher.search, texts, without={r.proposal.candidate.entry.id for r in rejections}
+                )
+            fresh = self._worth_judging(candidates, judged)
+            if attempt > 1 and not fresh:
+                break
+            with stage("judge"):
+                logits = await self._tasks.judge(text, [c.entry.embed_text for c in fresh])
+            for candidate, logit in zip(fresh, logits, strict=True):
+                approval = self._calibration.approval(candidate.evidence, logit)
+                judged[candidate.entry.id] = Proposal(candidate, logit, approval)
+            with stage("choose"):
+                proposal = await self._choose(text, judged, rejections)
+            if proposal is None:
+                break
+            with stage("critic"):
+                status, reason, critique = await self._criticise(text, proposal, judged, marks)
+            if status is not Status.REJECTED:
+                return self._verdict(status, reason, proposal, rejections, candidates)
+            rejections.append(Rejection(attempt, proposal, reason, critique))
+            logger.info("propuesta rechazada", extra={"action": "critic_rejected", "approval": proposal.approval})
+            if attempt > self._limits.retries or proposal.approval < self._limits.undecided:
+                break
+            with stage("reformulate"):
+                texts = [search_text, *texts[1:], await self._reword(attempt, text, critique)]
+        return self._unresolved(judged, rejections, candidates)
+
+    def _worth_judging(self, candidates: list[Candidate], judged: Collection[str]) -> list[Candidate]:
+        """The best few that a sure judge could lift over the threshold and that it has not seen."""
+        hopeful = (c for c in candidates[: self._limits.judged * 2] if c.entry.id not in judged)
+        able = [c for c in hopeful if self._calibration.best_possible(c.evidence) >= self._limits.threshold]
+        return able[: self._limits.judged]
+
+    async def _choose(
+        self, text: str, judged: dict[str, Proposal], rejections: Collection[Rejection]
+    ) -> Proposal | None:
+        """The model's choice where its written word counts; the best approval otherwise."""
+        rejected = {r.proposal.candidate.entry.id for r in rejections}
+        left = {entry_id: p for entry_id, p in judged.items() if entry_id not in rejected}
+        if not left:
+            return None
+        if self._tasks.capabilities.writes_verdicts:
+            chosen = await self._tasks.choose(text, {i: p.candidate.entry.embed_text for i, p in left.items()})
+            return left.get(chosen) if chosen else None
+        return max(left.values(), key=lambda p: (p.approval, p.candidate.order))
+
+    async def _criticise(
+        self, text: str, proposal: Proposal, judged: dict[str, Proposal], marks: Collection[Mark]
+    ) -> tuple[Status, Reason, Critique]:
+        """Already tried and too little evidence are decided by code; a model that can write is asked last."""
+        entry = proposal.candidate.entry
+        if was_tried(entry.id, entry.solution, marks):
+            reason = Reason.ALREADY_TRIED
+            return Status.ALREADY_TRIED, reason, _critique(proposal, reason)
+        if proposal.approval < self._limits.threshold:
+            reason = Reason.BELOW_THRESHOLD
+            return Status.REJECTED, reason, _critique(proposal, reason)
+        if self._judge_disagrees(proposal, judged):
+            reason = Reason.JUDGE_DISAGREES
+            return Status.REJECTED, reason, _critique(proposal, reason)
+        if self._has_rival(proposal, judged):
+            reason = Reason.RIVAL_CANDIDATE
+            return Status.REJECTED, reason, _critique(proposal, reason)
+        if self._tasks.capabilities.writes_verdicts:
+            approved, critique = await self._tasks.criticise(text, entry.embed_text, f"{entry.kind}: {entry.solution}")
+            if not approved:
+                return Status.REJECTED, Reason.CRITIC_REJECTED, critique
+        return Status.APPROVED, Reason.APPROVED, _critique(proposal, Reason.APPROVED)
+
+    def _judge_disagrees(self, proposal: Proposal, judged: dict[str, Proposal]) -> bool:
+        """Search and model are two witnesses: measured on sets left out, wrong actions fall from 13 to 10 % of those
+        taken when the model must name the same candidate as first."""
+        return any(other.logit > proposal.logit and not _same_action(other, proposal) for other in judged.values())
+
+    def _has_rival(self, proposal: Proposal, judged: dict[str, Proposal]) -> bool:
+        return any(
+            other.approval > proposal.approval - self._limits.rival and not _same_action(other, proposal)
+            for other in judged.values()
+        )
+
+    async def _reword(self, attempt: int, text: str, critique: Critique) -> str:
+        if attempt == 1:
+            return await self._tasks.reformulate(text, critique)
+        return " ".join(await self._tasks.keywords(text))
+
+    def _unresolved(
+        self, judged: dict[str, Proposal], rejections: list[Rejection], candidates: list[Candidate]
+    ) -> Verdict:
+        best = max(judged.values(), key=lambda p: p.approval, default=None)
+        if not candidates or best is None:
+            return self._verdict(None, Reason.NO_CANDIDATE, None, rejections, candidates)
+        if not rejections:
+            return self._verdict(Status.REJECTED, Reason.NONE_CHOSEN, best, rejections, candidates)
+        first = max(rejections, key=lambda r: r.proposal.approval)
+        return self._verdict(Status.REJECTED, first.reason, first.proposal, rejections, candidates)
+
+    def _verdict(
+        self,
+        status: Status | None,
+        reason: Reason,
+        proposal: Proposal | None,
+        rejections: list[Rejection],
+        candidates: list[Candidate],
+    ) -> Verdict:
+        if proposal and status is Status.APPROVED and proposal.candidate.entry.resolution is Resolution.MANUAL:
+            reason = Reason.MANUAL_ENTRY
+        return Verdict(status, reason, proposal, tuple(rejections), tuple(candidates[: self._limits.judged]))
+
+
+def _same_action(one: Proposal, other: Proposal) -> bool:
+    a, b = one.candidate.entry, other.candidate.entry
+    return (a.kind, a.mailbox, a.solution) == (b.kind, b.mailbox, b.solution)
+
+
+def _critique(proposal: Proposal, reason: Reason) -> Critique:
+    """The critique in words built from the evidence: the small model's own are not to be relied on (design §4.1)."""
+    entry = proposal.candidate.entry
+    evidence = proposal.candidate.evidence
+    words = "casi ninguna palabra en común" if evidence.bm25 < 0.15 else "palabras en común pero no el mismo problema"
+    facts = {
+        Reason.BELOW_THRESHOLD: f"La aprobación es {proposal.approval}: {words}.",
+        Reason.ALREADY_TRIED: "Nuestra marca en el historial muestra que esa solución ya se probó.",
+        Reason.JUDGE_DISAGREES: "La búsqueda señala este problema y el modelo otro.",
+        Reason.RIVAL_CANDIDATE: "Otro problema conocido, con otra solución, encaja casi igual.",
+    }
+    return Critique(
+        reason=facts.get(reason, reason.text),
+        problem_type=entry.incident_type or entry.component,
+        avoid_solution_types=(entry.kind,) if reason is Reason.ALREADY_TRIED else (),
+        recommended_approach=(
+            "Que una persona elija entre los candidatos."
+            if reason in (Reason.RIVAL_CANDIDATE, Reason.JUDGE_DISAGREES)
+            else f"Buscar con otras palabras, fuera de «{entry.component}» si el síntoma no es suyo."
+        ),
+    )

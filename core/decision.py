@@ -1,0 +1,85 @@
+"""What was decided for an incident, and the action that follows from the catalogue row."""
+
+import hashlib
+from dataclasses import dataclass
+
+from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
+from core.catalogue import CatalogueEntry, Resolution
+from core.critic_loop import Verdict
+from core.errors import Terminal
+from core.ports import SystemAnswer
+from core.reason import Reason
+
+SYSTEMS = frozenset({"fxprovicion", "disconformidad"})
+"""The systems whose answers are understood (design §3)."""
+
+ASK_FOR_POLICY = (
+    "Para poder revisar su caso necesitamos el número de póliza. Por favor, respóndanos indicándolo y retomaremos la "
+    "gestión en cuanto lo recibamos."
+)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One decision on one state of one incident. `id` is the same however often that state is decided so."""
+
+    id: str
+    action: Action
+    verdict: Verdict | None
+    reason: Reason
+    entry: CatalogueEntry | None = None
+    """The row the action comes from, or the best one found for a person to look at."""
+
+
+def decision_id(code: str, fingerprint: str, entry_id: str | None) -> str:
+    """`d-` and 12 hex digits."""
+    return "d-" + hashlib.sha256(f"{code}\n{fingerprint}\n{entry_id}".encode()).hexdigest()[:12]
+
+
+def action_for(entry: CatalogueEntry, policies: tuple[str, ...], *, asked_before: bool) -> Action:
+    """What the row says to do.
+
+    `policies`: the distinct policy numbers of the incident, in clear; `asked_before`: the customer was asked for one.
+    """
+    match entry.resolution:
+        case Resolution.CLOSE:
+            return Close(note=entry.solution)
+        case Resolution.WAIT:
+            return Wait(note=entry.solution, until=entry.expected_on or None)
+        case Resolution.REASSIGN:
+            return Reassign(mailbox=entry.mailbox, note=entry.solution)
+        case Resolution.API:
+            return _system_action(entry, policies, asked_before)
+        case Resolution.MANUAL:
+            return LeaveToHuman(reason=Reason.MANUAL_ENTRY, note=entry.solution)
+
+
+def _system_action(entry: CatalogueEntry, policies: tuple[str, ...], asked_before: bool) -> Action:
+    if entry.system not in SYSTEMS:
+        return LeaveToHuman(reason=Reason.UNKNOWN_SYSTEM)
+    if not policies and asked_before:
+        return LeaveToHuman(reason=Reason.MISSING_POLICY)
+    if not policies:
+        return Wait(note=ASK_FOR_POLICY)
+    if len(policies) > 1:
+        return LeaveToHuman(reason=Reason.AMBIGUOUS_POLICY)
+    return CallSystem(system=entry.system, policy=policies[0], solution=entry.solution)
+
+
+def action_from_system(answer: SystemAnswer, mailboxes: frozenset[str]) -> Close | Wait | Reassign | LeaveToHuman:
+    """The system's answer as an action, one level deep. Raises `Terminal(SYSTEM_ANSWER_INVALID)`."""
+    try:
+        resolution, system = CatalogueEntry.read_kind(answer.resolution)
+    except ValueError as error:
+        raise Terminal(Reason.SYSTEM_ANSWER_INVALID, str(error)) from error
+    if resolution is Resolution.API or system:
+        raise Terminal(Reason.SYSTEM_ANSWER_INVALID, "el sistema pide llamar a otro sistema")
+    if resolution is Resolution.MANUAL:
+        return LeaveToHuman(reason=Reason.MANUAL_ENTRY, note=answer.solution)
+    if not answer.solution.strip():
+        raise Terminal(Reason.SYSTEM_ANSWER_INVALID, "el sistema no dice la solución")
+    if resolution is Resolution.REASSIGN:
+        if answer.mailbox not in mailboxes:
+            raise Terminal(Reason.UNKNOWN_MAILBOX, f"el sistema nombra el buzón «{answer.mailbox}»")
+        return Reassign(mailbox=answer.mailbox, note=answer.solution)
+    return Close(note=answer.solution) if resolution is Resolution.CLOSE else Wait(note=answer.solution)

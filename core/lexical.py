@@ -1,0 +1,75 @@
+"""Lexical evidence in process: BM25 over stems and over character n-grams, for every row at once."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.catalogue import normalised
+
+Scores = NDArray[np.float32]
+Tokenise = Callable[[str], list[str]]
+
+_WORD = re.compile(r"[a-z0-9ñ](?:[a-z0-9ñ\-_.]*[a-z0-9ñ])?")
+_STOP = frozenset(
+    "a al algo ante como con cual cuando de del desde donde el ella en entre era es esa ese eso esta este esto estoy ha"
+    " hace han hay he hola la las le les lo los me mi muy mas ni no nos o os para pero por porque pues que se ser si sin"
+    " sobre su sus tal te tengo tiene tu un una uno unos y ya gracias buenos buenas dias tardes saludos favor puede"
+    " pueden the of to in is it and for on i my a an with not can be".split()
+)
+
+
+class LexicalIndex:
+    """BM25 (Robertson and Zaragoza 2009, Lucene's variant, by `bm25s`) of a text against every row.
+
+    The order of rows is that of `texts`. Scores are shares in 0..1 of the most that a row could reach, where words that
+    no row has count as if one row had them: a share is low when much of the text is about something else.
+    """
+
+    def __init__(self, texts: Sequence[str], tokenise: Tokenise) -> None:
+        self._tokenise = tokenise
+        self._size = len(texts)
+        rows = [tokenise(text) or ["∅"] for text in texts]
+        frequency = Counter(token for row in rows for token in set(row))
+        self._idf = {t: math.log(1 + (self._size - n + 0.5) / (n + 0.5)) for t, n in frequency.items()}
+        self._unknown = math.log(1 + (self._size - 0.5) / 1.5) if rows else 1.0
+        self._bm25 = None
+        if rows:
+            import bm25s
+
+            self._bm25 = bm25s.BM25(method="lucene", k1=1.2, b=0.75)
+            self._bm25.index(rows, show_progress=False)
+
+    def scores(self, text: str) -> Scores:
+        """(rows,) float32 in 0..1."""
+        tokens = sorted(set(self._tokenise(text)))
+        known = [token for token in tokens if token in self._idf]
+        if self._bm25 is None or not known:
+            return np.zeros(self._size, np.float32)
+        most = sum(self._idf.get(token, self._unknown) for token in tokens)
+        return np.asarray(self._bm25.get_scores(known), dtype=np.float32) / np.float32(most)
+
+
+def stems(language: str = "spanish") -> Tokenise:
+    """Words without accents or filler, stemmed by Snowball."""
+    import Stemmer
+
+    stemmer = Stemmer.Stemmer(language)
+
+    def tokenise(text: str) -> list[str]:
+        return list(stemmer.stemWords([w for w in _WORD.findall(normalised(text)) if w not in _STOP]))
+
+    return tokenise
+
+
+def grams(text: str, size: int = 4) -> list[str]:
+    """Character n-grams within words, word ends marked: they survive typing errors and inflection."""
+    found: list[str] = []
+    for word in _WORD.findall(normalised(text)):
+        if word not in _STOP:
+            marked = f"_{word}_"
+            found += [marked[i : i + size] for i in range(max(1, len(marked) - size + 1))]
+    return found

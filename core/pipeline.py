@@ -1,0 +1,197 @@
+"""One incident from desk to decision to action, stage by stage."""
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass
+from typing import assert_never
+
+from core.actions import CallSystem, Close, LeaveToHuman, Reassign, Wait
+from core.attachments import AttachmentReader, place_texts
+from core.critic_loop import CriticLoop, Status, Verdict
+from core.decision import Decision, action_for, decision_id
+from core.errors import StageError
+from core.execute import Executor, Outcome
+from core.hostile import gives_orders
+from core.incident import Incident
+from core.knowledge import KnowledgeBase
+from core.marks import ASKED_FOR_POLICY, read_marks
+from core.policy import ineligible
+from core.privacy import PersonalData, strip_identifiers
+from core.reason import Reason
+from core.report import FAULTS, IncidentResult, Result
+from core.trace import stage, timing, tracing
+from core.usage import metering
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What the operator set for the whole run."""
+
+    tag: str
+    text_limit: int
+    simulate: bool = False
+
+
+class Pipeline:
+    """Works one incident at a time per call; safe to share among tasks. Nothing it is given can stop the run."""
+
+    def __init__(
+        self,
+        loop: CriticLoop,
+        executor: Executor,
+        knowledge: KnowledgeBase,
+        attachments: AttachmentReader,
+        personal: PersonalData,
+        rules: Rules,
+    ) -> None:
+        self._loop = loop
+        self._executor = executor
+        self._knowledge = knowledge
+        self._attachments = attachments
+        self._personal = personal
+        self._rules = rules
+
+    async def work(self, incident: Incident) -> tuple[IncidentResult, Decision]:
+        """Decide and act. Never raises but on cancellation: every fault is a result with its reason code."""
+        start = time.perf_counter()
+        with tracing(incident=incident.code), timing() as seconds, metering() as usage:
+            decision, outcome = await self._guarded(incident)
+        result = _result(incident, decision, outcome, simulate=self._rules.simulate).model_copy(
+            update={
+                "llamadas_llm": usage.generative,
+                "juicios": usage.judgements,
+                "tokens_entrada": usage.input_tokens,
+                "tokens_salida": usage.output_tokens,
+                "segundos": round(time.perf_counter() - start, 3),
+                "etapas": {name: round(value, 3) for name, value in seconds.items()},
+            }
+        )
+        return result, decision
+
+    async def _guarded(self, incident: Incident) -> tuple[Decision, Outcome]:
+        """The edge of one incident: whatever fails inside ends here, as a reason code."""
+        decision = self._undecided(incident, Reason.INTERNAL_ERROR)
+        try:
+            decision = await self._decide(incident)
+            with tracing(decision=decision.id):
+                if self._rules.simulate or not _concerns_desk(decision):
+                    return decision, Outcome(None, decision.reason)
+                with stage("act"):
+                    return decision, await self._executor.carry_out(incident, decision)
+        except StageError as error:
+            logger.warning("etapa fallida", extra={"action": "stage_failed", "reason": error.reason, "error": str(error)})
+            return self._failed(incident, decision, error.reason), Outcome(None, error.reason, str(error))
+        except Exception as error:  # the one broad handler: this incident goes to a person, the run goes on
+            logger.exception("fallo inesperado", extra={"action": "internal_error"})
+            return self._failed(incident, decision, Reason.INTERNAL_ERROR), Outcome(
+                None, Reason.INTERNAL_ERROR, type(error).__name__
+            )
+
+    async def _decide(self, incident: Incident) -> Decision:
+        reason = ineligible(incident, self._rules.text_limit)
+        if reason:
+            return self._undecided(incident, reason)
+        with stage("attachments"):
+            texts = await self._attachments.read_all(incident)
+        with stage("intake"):
+            marks = read_marks(incident, self._rules.tag)
+            redacted = await asyncio.to_thread(
+                self._personal.redact_incident, place_texts(_without_ours(incident, self._rules.tag), texts)
+            )
+            if gives_orders(redacted.text):
+                return self._undecided(incident, Reason.SUSPICIOUS_TEXT)
+            search_text = strip_identifiers(redacted.text)
+            if not search_text.strip():
+                return self._undecided(incident, Reason.EMPTY_TEXT)
+        verdict = await self._loop.decide(redacted.text, search_text, marks)
+        asked = any(mark.kind == ASKED_FOR_POLICY for mark in marks)
+        return await self._from_verdict(incident, verdict, redacted.policies, asked)
+
+    async def _from_verdict(
+        self, incident: Incident, verdict: Verdict, policies: tuple[str, ...], asked: bool
+    ) -> Decision:
+        """The catalogue's action for what was approved; the row is read again, so that what is sent is what it says now."""
+        entry = verdict.proposal.candidate.entry if verdict.proposal else None
+        identity = decision_id(
+            incident.code, incident.fingerprint(without=self._rules.tag.strip()), entry.id if entry else None
+        )
+        if verdict.status is not Status.APPROVED or entry is None:
+            return Decision(identity, LeaveToHuman(reason=verdict.reason), verdict, verdict.reason, entry)
+        now = await asyncio.to_thread(self._knowledge.get, entry.id)
+        if now is None or now.content_hash != entry.content_hash:
+            reason = Reason.ENTRY_CHANGED
+            return Decision(identity, LeaveToHuman(reason=reason), verdict, reason, entry)
+        action = action_for(now, policies, asked_before=asked)
+        reason = Reason.APPROVED
+        if isinstance(action, LeaveToHuman):
+            reason = action.reason
+        elif isinstance(action, Wait) and now.system:
+            reason = Reason.MISSING_POLICY
+        return Decision(identity, action, verdict, reason, now)
+
+    def _undecided(self, incident: Incident, reason: Reason) -> Decision:
+        identity = decision_id(incident.code, incident.fingerprint(without=self._rules.tag.strip()), None)
+        return Decision(identity, LeaveToHuman(reason=reason), None, reason)
+
+    def _failed(self, incident: Incident, decision: Decision, reason: Reason) -> Decision:
+        return Decision(decision.id, LeaveToHuman(reason=reason), decision.verdict, reason, decision.entry)
+
+
+def _concerns_desk(decision: Decision) -> bool:
+    """Incidents that are not ours to touch do not even get a note."""
+    return decision.reason not in (Reason.NOT_OPEN, Reason.WAITING, Reason.WORKED_BY_PERSON)
+
+
+def _without_ours(incident: Incident, tag: str) -> Incident:
+    """Our own notes are no evidence."""
+    mark = tag.strip()
+    kept = tuple(e for e in incident.history if not any(t.lstrip().startswith(mark) for t in (e.notes, e.detail)))
+    return incident.model_copy(update={"history": kept})
+
+
+def _result(incident: Incident, decision: Decision, outcome: Outcome, *, simulate: bool) -> IncidentResult:
+    verdict, entry, action = decision.verdict, decision.entry, decision.action
+    proposal = verdict.proposal if verdict else None
+    would_act = simulate and not isinstance(action, LeaveToHuman)
+    if outcome.done or would_act:
+        ending = Result.AUTOMATIC
+    else:
+        ending = Result.ERROR if outcome.reason in FAULTS else Result.HUMAN
+    carried = outcome.done or (action if would_act else None)
+    return IncidentResult(
+        codIncidencia=incident.code,
+        resultado=ending,
+        tipo=_kind(carried, action, entry.kind if entry else ""),
+        fila=entry.id if entry else None,
+        descripcion_fila=entry.description if entry else None,
+        buzon_destino=carried.mailbox if isinstance(carried, Reassign) else None,
+        aprobacion=proposal.approval if proposal else None,
+        estado_critico=verdict.status.value if verdict and verdict.status else None,
+        motivo=outcome.reason,
+        detalle=outcome.detail[:300],
+        confirmada=outcome.done is not None,
+        decision=decision.id,
+        candidatos=tuple(c.entry.description for c in verdict.candidates) if verdict else (),
+    )
+
+
+def _kind(
+    carried: Close | Wait | Reassign | CallSystem | None,
+    decided: Close | Wait | Reassign | CallSystem | LeaveToHuman,
+    row_kind: str,
+) -> str:
+    """What was done, in the catalogue's words; `api|<sistema>` where a system was asked what to do."""
+    if carried is None:
+        return "manual"
+    if isinstance(decided, CallSystem):
+        return row_kind
+    match carried:
+        case Close() | Wait() | Reassign():
+            return carried.kind
+        case CallSystem():
+            return row_kind
+        case _:
+            assert_never(carried)

@@ -1,0 +1,133 @@
+"""One run over the desk's queue: what to work, several hands at it, a stop in good order, the report."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from core.decision import Decision
+from core.errors import StageError, UsageError
+from core.files import write_fresh
+from core.incident import Incident
+from core.policy import priority
+from core.ports import DeskListing, IncidentDesk
+from core.reason import Reason
+from core.rejected import rejected_rows, write_rejected
+from core.report import Expected, IncidentResult, Result, RunReport, summarise
+from core.trace import tracing
+
+logger = logging.getLogger(__name__)
+
+Work = Callable[[Incident], Awaitable[tuple[IncidentResult, Decision]]]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the desk's open incidents to work."""
+
+    mailbox: str | None = None
+    limit: int | None = None
+    code: str | None = None
+
+
+async def select(desk: IncidentDesk, selection: Selection) -> DeskListing:
+    """The incidents to work, the most urgent and oldest first, and those that could not be read.
+
+    Raises `StageError` when the desk does not answer, `UsageError` when it has no incident with the code asked for.
+    """
+    if selection.code:
+        try:
+            return DeskListing(incidents=(await desk.read(selection.code),))
+        except StageError as error:
+            if error.reason is Reason.DESK_UNAVAILABLE:
+                raise
+            raise UsageError(f"La mesa no tiene ninguna incidencia «{selection.code}»: {error}") from error
+    listing = await desk.list_open(selection.mailbox)
+    ordered = sorted(listing.incidents, key=priority)
+    return DeskListing(incidents=tuple(ordered[: selection.limit]), invalid=listing.invalid)
+
+
+async def work_queue(
+    incidents: Sequence[Incident], work: Work, *, hands: int, stop: asyncio.Event, done: Callable[[Any], None]
+) -> int:
+    """Work all incidents, `hands` at a time, in their order; returns how many were left when `stop` was set.
+
+    What is in hand when `stop` is set is finished. `work` must not raise.
+    """
+    waiting = list(reversed(incidents))
+
+    async def hand() -> None:
+        while waiting and not stop.is_set():
+            done(await work(waiting.pop()))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(min(max(1, hands), len(incidents))):
+            group.create_task(hand())
+    return len(waiting)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run needs beside the incidents."""
+
+    resources: Path
+    version: str
+    threshold: int
+    hands: int
+    simulate: bool = False
+    expected: dict[str, Expected] | None = None
+    facts: Callable[[], dict[str, Any]] = dict
+    """Facts of the whole run, asked for at its end."""
+
+    async def over(
+        self, listing: DeskListing, work: Work, stop: asyncio.Event, progress: Callable[[int, int], None] | None = None
+    ) -> tuple[RunReport, Path]:
+        """Work the incidents, write rejections and report. Raises `DependencyError` when a file cannot be written."""
+        started = datetime.now().astimezone()
+        run = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        results = [_invalid(code, why) for code, why in listing.invalid]
+        rows: list[dict[str, str]] = []
+
+        def done(ended: tuple[IncidentResult, Decision]) -> None:
+            result, decision = ended
+            results.append(result)
+            rows.extend(rejected_rows(run, result, decision, self.threshold))
+            logger.info("incidencia terminada", extra={"action": "incident_done", **_facts(result)})
+            if progress:
+                progress(len(results), len(listing.incidents) + len(listing.invalid))
+
+        with tracing(run=run):
+            left = await work_queue(listing.incidents, work, hands=self.hands, stop=stop, done=done)
+        rejected = write_rejected(self.resources / "rejected", started, rows) if rows else None
+        more = self.facts() | {"simulada": self.simulate, "rechazos": str(rejected) if rejected else None}
+        report = RunReport(
+            ejecucion=run,
+            inicio=started.isoformat(timespec="seconds"),
+            fin=datetime.now().astimezone().isoformat(timespec="seconds"),
+            version=self.version,
+            resumen=summarise(results, left=left, expected=self.expected, **more),
+            incidencias=tuple(results),
+        )
+        path = self.resources / "reportes" / f"reporte{started:%Y%m%d_%H%M}.json"
+        return report, write_fresh(path, report.model_dump_json(indent=2) + "\n")
+
+
+def _invalid(code: str, why: str) -> IncidentResult:
+    return IncidentResult(
+        codIncidencia=code, resultado=Result.ERROR, tipo="manual", motivo=Reason.INCIDENT_INVALID, detalle=why[:300]
+    )
+
+
+def _facts(result: IncidentResult) -> dict[str, Any]:
+    return {
+        "incident": result.codIncidencia,
+        "result": result.resultado.value,
+        "reason": result.motivo.value,
+        "approval": result.aprobacion,
+        "decision": result.decision,
+        "ms": round(result.segundos * 1000),
+    }

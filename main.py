@@ -1,0 +1,71 @@
+"""Works the desk's queue: `python main.py`."""
+
+import argparse
+import sys
+
+_EXAMPLES = """\
+ejemplos:
+  python main.py                        trabaja todas las incidencias abiertas
+  python main.py --simular              lo decide todo y no cambia nada: empiece por aquí
+  python main.py --limite 5             solo las cinco primeras, por prioridad y antigüedad
+  python main.py --incidencia INC-0001  solo esa
+  python main.py --json > informe.json  el informe, para otro programa
+
+Ctrl-C termina lo que está en curso y dice lo que queda; un segundo Ctrl-C corta.
+códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuración incorrectos;
+                   3 no se llega a una dependencia (dice cuál y cómo iniciarla)
+"""
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("debe ser 1 o más")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python main.py",
+        description="Resuelve las incidencias cuyo problema se conoce con seguridad y deja las demás, preparadas, a una "
+        "persona.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--buzon", metavar="NOMBRE", help="solo las de este buzón (por defecto, todos)")
+    parser.add_argument("--limite", type=_positive, metavar="N", help="como mucho N incidencias")
+    parser.add_argument("--incidencia", metavar="COD", help="solo la de este código")
+    parser.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
+    parser.add_argument("--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra")
+    parser.add_argument("--concurrencia", type=_positive, metavar="N", help="incidencias en curso a la vez")
+    parser.add_argument("--detalle", action="store_true", help="muestra los avisos de cada etapa")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code of design §3."""
+    options = _parser().parse_args(arguments)
+    import asyncio
+
+    from config import load_settings
+    from core.errors import DependencyError, StageError, UsageError
+    from core.session import work_desk
+    from observabilidad.logs import configure_logs
+
+    try:
+        settings = load_settings()
+        with configure_logs(settings.directorio_estado / "logs", verbose=options.detalle):
+            return asyncio.run(work_desk(settings, options))
+    except UsageError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except (DependencyError, StageError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 3
+    except KeyboardInterrupt:
+        print("Cortado: lo que estaba en curso puede haber quedado a medias; repita la orden.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
