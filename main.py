@@ -36,7 +36,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limite", type=_positive, metavar="N", help="como mucho N incidencias")
     parser.add_argument("--incidencia", metavar="COD", help="solo la de este código")
     parser.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
-    parser.add_argument("--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra")
+    parser.add_argument(
+        "--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra"
+    )
     parser.add_argument("--concurrencia", type=_positive, metavar="N", help="incidencias en curso a la vez")
     parser.add_argument("--detalle", action="store_true", help="muestra los avisos de cada etapa")
     return parser

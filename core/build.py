@@ -1,10 +1,8 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
-import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Environment, Settings
@@ -109,11 +107,13 @@ def _demo(settings: Settings) -> Iterator[str]:
 
 
 def _demo_expected() -> "dict[str, Expected]":
-    from api.mocks.content import expected_file
+    from api.mocks import content
     from core.report import Expected
 
-    rows = json.loads(Path(expected_file()).read_text("utf-8"))
-    return {row["codIncidencia"]: Expected.model_validate(row) for row in rows}
+    return {
+        code: Expected(codIncidencia=code, fila=e.row, aceptable=tuple(e.allowed), buzon_destino=e.mailbox)
+        for code, e in content.expected().items()
+    }
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,8 @@ class Works:
 @asynccontextmanager
 async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None = None) -> AsyncIterator[Works]:
     """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do."""
-    from core.attachments import AttachmentReader, Limits as AttachmentLimits
+    from core.attachments import AttachmentReader
+    from core.attachments import Limits as AttachmentLimits
     from core.critic_loop import CriticLoop, Limits
     from core.execute import Executor
     from core.judgement import load_calibration

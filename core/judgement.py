@@ -75,13 +75,17 @@ class Calibrations(BaseModel):
         for fit in self.fits:
             if fit.embeddings == embeddings:
                 return fit
-        raise UsageError(f"No hay calibración para EMBEDDING_MODEL={embeddings}: ejecute `python -m finetune.calibration`.")
+        raise UsageError(
+            f"No hay calibración para EMBEDDING_MODEL={embeddings}: ejecute `python -m finetune.calibration`."
+        )
 
 
 def load_calibration(embeddings: str, path: Path | None = None) -> Calibration:
     """The calibration in force for `embeddings`; the one that ships unless `path` names another. Raises `UsageError`."""
     try:
-        text = path.read_text("utf-8") if path else resources.files("core").joinpath("calibration.json").read_text("utf-8")
+        text = (
+            path.read_text("utf-8") if path else resources.files("core").joinpath("calibration.json").read_text("utf-8")
+        )
         return Calibrations.model_validate_json(text).get(embeddings)
     except (OSError, ValidationError) as error:
         raise UsageError(f"La calibración {path or 'core/calibration.json'} no se puede leer: {error}") from error

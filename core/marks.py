@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from core.catalogue import normalised
 from core.incident import Incident
 
-_STAMP = re.compile(r"\(decisi[oó]n (?P<decision>d-[0-9a-f]+); (?:fila (?P<entry>[0-9a-f-]{36})|sin fila); (?P<kind>[^)]*)\)")
+_STAMP = re.compile(
+    r"\(decisi[oó]n (?P<decision>d-[0-9a-f]+); (?:fila (?P<entry>[0-9a-f-]{36})|sin fila); (?P<kind>[^)]*)\)"
+)
 
 
 LEFT_TO_PERSON = "manual"

@@ -82,7 +82,9 @@ class Pipeline:
                 with stage("act"):
                     return decision, await self._executor.carry_out(incident, decision)
         except StageError as error:
-            logger.warning("etapa fallida", extra={"action": "stage_failed", "reason": error.reason, "error": str(error)})
+            logger.warning(
+                "etapa fallida", extra={"action": "stage_failed", "reason": error.reason, "error": str(error)}
+            )
             return self._failed(incident, decision, error.reason), Outcome(None, error.reason, str(error))
         except Exception as error:  # the one broad handler: this incident goes to a person, the run goes on
             logger.exception("fallo inesperado", extra={"action": "internal_error"})

@@ -25,7 +25,9 @@ def show(report: RunReport, path: Path, console: Console) -> None:
     simulated = " (simulación: no se ha cambiado nada)" if summary.get("simulada") else ""
     console.print(f"\n[bold]Ejecución {report.ejecucion}[/bold]: {summary['incidencias']} incidencias{simulated}")
     counts = summary["por_resultado"]
-    console.print("  " + ", ".join(f"{counts[kind.value]} {word}" for kind, word in _WORDS.items() if counts[kind.value]))
+    console.print(
+        "  " + ", ".join(f"{counts[kind.value]} {word}" for kind, word in _WORDS.items() if counts[kind.value])
+    )
     done = [r for r in report.incidencias if r.resultado is Result.AUTOMATIC]
     if done:
         console.print(_table("Hecho por el sistema" if not simulated else "Se habría hecho", done, acted=True))
@@ -46,11 +48,15 @@ def _table(title: str, results: Iterable[IncidentResult], *, acted: bool) -> Tab
     for result in results:
         row = result.descripcion_fila or ""
         action = f"{result.tipo} → {result.buzon_destino}" if result.buzon_destino else result.tipo
-        why = result.motivo.text + (f" ({result.detalle})" if result.detalle and result.resultado is Result.ERROR else "")
+        why = result.motivo.text + (
+            f" ({result.detalle})" if result.detalle and result.resultado is Result.ERROR else ""
+        )
         if acted and result.motivo is Reason.MISSING_POLICY:
             action += " (se pide la póliza)"
         approval = "" if result.aprobacion is None else str(result.aprobacion)
-        table.add_row(result.codIncidencia, action if acted else why, approval, row[:70] + ("…" if len(row) > 70 else ""))
+        table.add_row(
+            result.codIncidencia, action if acted else why, approval, row[:70] + ("…" if len(row) > 70 else "")
+        )
     return table
 
 

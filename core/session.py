@@ -24,9 +24,7 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
     """0, or 1 when some incident failed. Raises `UsageError`, `DependencyError` or the desk's `StageError`."""
     with _alone(settings), progress_bar() as bar:
         async with open_pipeline(settings, simulate=options.simular, hands=options.concurrencia) as works:
-            listing = await select(
-                works.outside.desk, Selection(options.buzon, options.limite, options.incidencia)
-            )
+            listing = await select(works.outside.desk, Selection(options.buzon, options.limite, options.incidencia))
             run = Run(
                 settings.directorio_recursos,
                 _version(),

@@ -106,7 +106,10 @@ def search_set(labelled: LabelledSet, embeddings: str) -> Iterator[Case]:
 
     embedder = E5Use(embeddings.split("+"))
     knowledge = KnowledgeBase(QdrantClient(":memory:"), embedder, labelled.name)
-    rows = {i: CatalogueEntry(component="", description=t, resolution=Resolution.MANUAL) for i, t in labelled.entries.items()}
+    rows = {
+        i: CatalogueEntry(component="", description=t, resolution=Resolution.MANUAL)
+        for i, t in labelled.entries.items()
+    }
     knowledge.build(rows.values())
     of = {i: entry.id for i, entry in rows.items()}
     searcher = Searcher(knowledge, embedder, 20)
@@ -147,10 +150,26 @@ def features(cases: Sequence[Case]) -> Matrix:
 
 
 def fit(cases: Sequence[Case]) -> tuple[Matrix, float]:
-    """Coefficients over `FEATURES` and intercept, every set weighing the same. Ridge keeps them small (C = 0.5)."""
+    """Coefficients over `FEATURES`, none below zero, and intercept.
+
+    Every set weighs the same; ridge keeps the weights small (C = 0.5). A score whose weight comes out negative is
+    taken out and the rest fitted again: better evidence must never lower the approval.
+    """
+    used = list(range(len(FEATURES)))
+    while True:
+        slopes, intercept = _fit_over(cases, used)
+        kept = [feature for feature, slope in zip(used, slopes, strict=True) if slope >= 0]
+        if kept == used:
+            full = np.zeros(len(FEATURES))
+            full[used] = slopes
+            return full, intercept
+        used = kept
+
+
+def _fit_over(cases: Sequence[Case], used: Sequence[int]) -> tuple[Matrix, float]:
     from sklearn.linear_model import LogisticRegression
 
-    x, y = features(cases), np.array([case.label for case in cases])
+    x, y = features(cases)[:, used], np.array([case.label for case in cases])
     sizes = {group: sum(case.group == group for case in cases) for group in {case.group for case in cases}}
     weights = np.array([len(cases) / len(sizes) / sizes[case.group] for case in cases])
     mean, deviation = x.mean(axis=0), x.std(axis=0)
@@ -203,10 +222,8 @@ def _at_threshold(cases: Sequence[Case], chance: Matrix, threshold: float) -> di
 
 
 def calibrated(cases: Sequence[Case], embeddings: str, judge: str, prompt: str, how: dict[str, Any]) -> dict[str, Any]:
-    """One fit as `core.judgement.Calibration` reads it. Weights below zero are an error: evidence must not count against."""
+    """One fit as `core.judgement.Calibration` reads it."""
     slopes, intercept = fit(cases)
-    if (slopes < 0).any():
-        raise UsageError(f"{embeddings}: un peso sale negativo ({dict(zip(FEATURES, slopes, strict=True))})")
     logits = [case.logit for case in cases]
     return {
         "embeddings": embeddings,
@@ -232,7 +249,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--juicios", type=Path, default=Path("var/calibracion/juicios.jsonl"), help="juicios ya hechos")
     parser.add_argument("--salida", type=Path, default=Path("core/calibration.json"))
     options = parser.parse_args(arguments)
-    folders = sorted(f for f in options.datos.iterdir() if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists())
+    folders = sorted(
+        f for f in options.datos.iterdir() if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists()
+    )
     sets = [read_set(folder, options.semilla) for folder in folders]
     how = {
         "command": f"python -m finetune.calibration --datos DATOS --semilla {options.semilla}",

@@ -145,4 +145,3 @@ class EmbeddedChat(BaseChatModel):
             },
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
-
