@@ -27,8 +27,8 @@ def _positive(text: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python main.py",
-        description="Resuelve las incidencias cuyo problema se conoce con seguridad y deja las demás, preparadas, a una "
-        "persona.",
+        description="Resuelve las incidencias cuyo problema se conoce con seguridad y deja las demás, preparadas, a "
+        "una persona.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

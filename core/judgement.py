@@ -81,7 +81,7 @@ class Calibrations(BaseModel):
 
 
 def load_calibration(embeddings: str, path: Path | None = None) -> Calibration:
-    """The calibration in force for `embeddings`; the one that ships unless `path` names another. Raises `UsageError`."""
+    """The calibration in force for `embeddings`; the shipped one unless `path` names another. Raises `UsageError`."""
     try:
         text = (
             path.read_text("utf-8") if path else resources.files("core").joinpath("calibration.json").read_text("utf-8")

@@ -16,8 +16,8 @@ Tokenise = Callable[[str], list[str]]
 _WORD = re.compile(r"[a-z0-9ñ](?:[a-z0-9ñ\-_.]*[a-z0-9ñ])?")
 _STOP = frozenset(
     "a al algo ante como con cual cuando de del desde donde el ella en entre era es esa ese eso esta este esto estoy ha"
-    " hace han hay he hola la las le les lo los me mi muy mas ni no nos o os para pero por porque pues que se ser si sin"
-    " sobre su sus tal te tengo tiene tu un una uno unos y ya gracias buenos buenas dias tardes saludos favor puede"
+    " hace han hay he hola la las le les lo los me mi muy mas ni no nos o os para pero por porque pues que se ser si"
+    " sin sobre su sus tal te tengo tiene tu un una uno unos y ya gracias buenos buenas dias tardes saludos favor puede"
     " pueden the of to in is it and for on i my a an with not can be".split()
 )
 

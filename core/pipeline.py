@@ -115,7 +115,7 @@ class Pipeline:
     async def _from_verdict(
         self, incident: Incident, verdict: Verdict, policies: tuple[str, ...], asked: bool
     ) -> Decision:
-        """The catalogue's action for what was approved; the row is read again, so that what is sent is what it says now."""
+        """The catalogue's action for what was approved, from the row as it is now."""
         entry = verdict.proposal.candidate.entry if verdict.proposal else None
         identity = decision_id(
             incident.code, incident.fingerprint(without=self._rules.tag.strip()), entry.id if entry else None
@@ -181,12 +181,12 @@ def _result(incident: Incident, decision: Decision, outcome: Outcome, *, simulat
 
 
 def _kind(
-    carried: Close | Wait | Reassign | CallSystem | None,
+    carried: Close | Wait | Reassign | CallSystem | LeaveToHuman | None,
     decided: Close | Wait | Reassign | CallSystem | LeaveToHuman,
     row_kind: str,
 ) -> str:
     """What was done, in the catalogue's words; `api|<sistema>` where a system was asked what to do."""
-    if carried is None:
+    if carried is None or isinstance(carried, LeaveToHuman):
         return "manual"
     if isinstance(decided, CallSystem):
         return row_kind

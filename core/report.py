@@ -42,7 +42,7 @@ class IncidentResult(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    codIncidencia: str
+    codIncidencia: str  # noqa: N815 - the contract's name
     resultado: Result
     tipo: str
     fila: str | None = None
@@ -70,7 +70,7 @@ class Expected(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    codIncidencia: str
+    codIncidencia: str  # noqa: N815 - the contract's name
     fila: str | None = None
     aceptable: tuple[str, ...] = ()
     buzon_destino: str | None = None
@@ -105,7 +105,7 @@ class RunReport(BaseModel):
 def summarise(
     results: Sequence[IncidentResult], *, left: int = 0, expected: Mapping[str, Expected] | None = None, **more: Any
 ) -> dict[str, Any]:
-    """The figures of a run. `left`: incidents it did not get to; `more`: facts of the run that are added as they are."""
+    """The figures of a run. `left`: incidents it did not get to; `more`: facts of the run, added as they are."""
     waiting = [r for r in results if r.resultado is not Result.AUTOMATIC]
     summary: dict[str, Any] = {
         "incidencias": len(results),

@@ -69,7 +69,7 @@ def _stopping(stop: asyncio.Event) -> Iterator[None]:
 
     def ask() -> None:
         stop.set()
-        print("Termino lo que está en curso y paro. Otra vez Ctrl-C para cortar.", file=sys.stderr)
+        sys.stderr.write("Termino lo que está en curso y paro. Otra vez Ctrl-C para cortar.\n")
         loop.remove_signal_handler(signal.SIGINT)
 
     for number in (signal.SIGINT, signal.SIGTERM):

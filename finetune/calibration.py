@@ -12,7 +12,7 @@ import random
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import date
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +61,8 @@ class LabelledSet:
 
 
 def read_set(folder: Path, seed: int) -> LabelledSet:
-    """A sample of a labelled folder. Catalogue examples and official test splits beside a `val` split are left alone."""
-    rng = random.Random(f"{seed}/{folder.name}")
+    """A sample of a labelled folder. Catalogue examples and test splits beside a `val` are left alone."""
+    rng = random.Random(f"{seed}/{folder.name}")  # noqa: S311 - a sample, not a secret
     if (folder / "corpus.jsonl").exists():
         entries = {row["id"]: row["text"] for row in _lines(folder / "corpus.jsonl")}
         rows = [row for row in _lines(folder / "queries.jsonl") if row.get("split") != "catalogue_example"]
@@ -123,9 +123,14 @@ def search_set(labelled: LabelledSet, embeddings: str) -> Iterator[Case]:
             )  # fmt: skip
 
 
+def _judged(cache: Path) -> dict[tuple[str, str], float]:
+    """What an earlier run judged."""
+    return {(row["incident"], row["entry"]): row["logit"] for row in _lines(cache)} if cache.exists() else {}
+
+
 async def judge_cases(cases: Sequence[Case], cache: Path) -> list[Case]:
     """The judge's logit for every case; judged ones are kept in `cache` (JSON lines), so a run can be resumed."""
-    known = {(row["incident"], row["entry"]): row["logit"] for row in _lines(cache)} if cache.exists() else {}
+    known = _judged(cache)
     missing = list(dict.fromkeys((case.incident, case.entry) for case in cases) - known.keys())
     if missing:
         from config import load_settings
@@ -255,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     sets = [read_set(folder, options.semilla) for folder in folders]
     how = {
         "command": f"python -m finetune.calibration --datos DATOS --semilla {options.semilla}",
-        "date": f"{date.today():%Y-%m-%d}",
+        "date": f"{datetime.now().astimezone():%Y-%m-%d}",
         "sets": [s.name for s in sets],
         "incidents": sum(len(s.incidents) for s in sets),
     }
