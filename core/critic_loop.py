@@ -179,7 +179,7 @@ class CriticLoop:
         self, judged: dict[str, Proposal], rejections: list[Rejection], candidates: list[Candidate]
     ) -> Verdict:
         best = max(judged.values(), key=lambda p: p.approval, default=None)
-        if not candidates or best is None:
+        if best is None:
             return self._verdict(None, Reason.NO_CANDIDATE, None, rejections, candidates)
         if not rejections:
             return self._verdict(Status.REJECTED, Reason.NONE_CHOSEN, best, rejections, candidates)

@@ -87,5 +87,5 @@ def load_calibration(embeddings: str, path: Path | None = None) -> Calibration:
             path.read_text("utf-8") if path else resources.files("core").joinpath("calibration.json").read_text("utf-8")
         )
         return Calibrations.model_validate_json(text).get(embeddings)
-    except (OSError, ValidationError) as error:
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
         raise UsageError(f"La calibración {path or 'core/calibration.json'} no se puede leer: {error}") from error

@@ -1,0 +1,151 @@
+"""core/search.py: several retrievers, one order, the evidence always of the incident's own words."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple
+
+import pytest
+from qdrant_client import QdrantClient
+
+from core.catalogue import CatalogueEntry, Resolution
+from core.errors import Retryable
+from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable
+from core.reason import Reason
+from core.search import WEIGHTS, Candidate, Evidence, Searcher
+from tests.core.hash_embedder import HashEmbedder
+
+WIDTHS = {"e5": 32, "use": 48}
+
+
+def _row(description: str, mailbox: str = "") -> CatalogueEntry:
+    kind = Resolution.REASSIGN if mailbox else Resolution.CLOSE
+    return CatalogueEntry(component="", description=description, solution="s", resolution=kind, mailbox=mailbox)
+
+
+ROWS = [
+    _row("buzón lleno"),
+    _row("contraseña caducada"),
+    _row("impresora atascada", "TALLER"),
+    _row("recibo duplicado", "COBROS"),
+    _row("pantalla negra"),
+]
+
+
+@pytest.fixture
+def knowledge() -> Iterator[KnowledgeBase]:
+    client = QdrantClient(":memory:")
+    base = KnowledgeBase(client, HashEmbedder(WIDTHS))
+    base.build(ROWS)
+    yield base
+    client.close()
+
+
+def _searcher(knowledge: KnowledgeBase, limit: int = 5) -> Searcher:
+    return Searcher(knowledge, knowledge.embedder, limit)
+
+
+def _names(candidates: Sequence[Candidate]) -> list[str]:
+    return [candidate.entry.description for candidate in candidates]
+
+
+def test_the_best_is_first_and_stands_out(knowledge: KnowledgeBase) -> None:
+    found = _searcher(knowledge).search(["contraseña caducada"])
+    assert found[0].entry.description == "contraseña caducada"
+    assert len(found) == len(ROWS)
+    evidence = found[0].evidence
+    assert evidence.e5 == pytest.approx(1, abs=1e-4)
+    assert evidence.use == pytest.approx(1, abs=1e-4)
+    assert evidence.bm25 > 0.4
+    assert evidence.ngrams > 0.4
+    assert [c.order for c in found] == sorted((c.order for c in found), reverse=True)
+    for candidate in found:
+        assert candidate.order == pytest.approx(candidate.evidence.score)
+    assert evidence.margin == pytest.approx(found[0].order - found[1].order)
+    assert evidence.lift == pytest.approx(found[0].order - sum(c.order for c in found[1:]) / 4)
+    assert all(c.evidence.margin < 0 for c in found[1:])
+
+
+def test_the_score_is_the_weighted_sum() -> None:
+    assert Evidence(e5=1, margin=9, lift=9).score == WEIGHTS["e5"]
+    assert Evidence(1, 1, 1, 1).score == sum(WEIGHTS.values())
+    assert Evidence().score == 0
+
+
+def test_each_retriever_names_its_own(knowledge: KnowledgeBase) -> None:
+    """With one name each, what only the n-grams see is still among the candidates, with all its raw scores."""
+    [*found] = _searcher(knowledge, limit=1).search(["impresoras atascadas"])
+    [seen] = [c for c in found if c.entry.description == "impresora atascada"]
+    assert seen.evidence.ngrams > 0.3
+    assert seen.evidence.e5 != 0
+    assert seen.evidence.use != 0
+    assert len(found) <= 3
+
+
+def test_nothing_to_search_with(knowledge: KnowledgeBase) -> None:
+    assert _searcher(knowledge).search([]) == []
+
+
+def test_without_leaves_out(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge)
+    out = ROWS[1].id
+    assert "contraseña caducada" not in _names(searcher.search(["contraseña caducada"], without={out}))
+    assert "contraseña caducada" not in _names(
+        searcher.search(["algo raro", "contraseña caducada"], without=frozenset([out]))
+    )
+    assert searcher.search(["contraseña"], without=searcher.entries.keys()) == []
+
+
+def test_a_rewording_moves_up_but_is_no_evidence(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge)
+    own = {c.entry.id: c.evidence for c in searcher.search(["contraseña caducada"])}
+    found = searcher.search(["contraseña caducada", "pantalla negra"])
+    assert set(_names(found[:2])) == {"contraseña caducada", "pantalla negra"}
+    [moved] = [c for c in found if c.entry.description == "pantalla negra"]
+    assert moved.order > moved.evidence.score + 1
+    for candidate in found:
+        assert astuple(candidate.evidence) == pytest.approx(astuple(own[candidate.entry.id]), abs=1e-6)
+
+
+def test_what_only_a_rewording_finds_has_the_evidence_of_the_own_words(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge, limit=1)
+    assert "pantalla negra" not in _names(searcher.search(["contraseña caducada"]))
+    found = {c.entry.description: c for c in searcher.search(["contraseña caducada", "pantalla negra"])}
+    evidence = found["pantalla negra"].evidence
+    assert evidence.bm25 == evidence.ngrams == 0
+    assert evidence.e5 < 0.9
+    assert evidence.margin < 0
+
+
+def test_one_candidate_has_nothing_to_stand_out_from(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge)
+    [only] = searcher.search(["buzón lleno"], without={row.id for row in ROWS[1:]})
+    assert only.evidence.margin == only.evidence.lift == 0
+
+
+def test_a_row_written_afterwards_is_left_for_the_next_run(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge)
+    knowledge.build([*ROWS, _row("ratón perdido")])
+    assert "ratón perdido" not in _names(searcher.search(["ratón perdido"]))
+    assert "ratón perdido" in _names(_searcher(knowledge).search(["ratón perdido"]))
+
+
+def test_mailboxes(knowledge: KnowledgeBase) -> None:
+    assert _searcher(knowledge).mailboxes == {"TALLER", "COBROS"}
+
+
+def test_before_the_first_build() -> None:
+    client = QdrantClient(":memory:")
+    with pytest.raises(KnowledgeMissing, match=r"python batch\.py"):
+        _searcher(KnowledgeBase(client, HashEmbedder(WIDTHS)))
+    client.close()
+
+
+@pytest.mark.faults
+def test_a_knowledge_base_that_goes_away(knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise KnowledgeUnavailable
+
+    searcher = _searcher(knowledge)
+    monkeypatch.setattr(knowledge.shelf, "query", broken)
+    with pytest.raises(Retryable) as caught:
+        searcher.search(["buzón"])
+    assert caught.value.reason is Reason.KNOWLEDGE_UNAVAILABLE
