@@ -9,6 +9,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from core.decision import Decision
+from core.errors import DependencyError
 from core.files import write_whole
 from core.report import IncidentResult
 
@@ -63,16 +64,19 @@ def rejected_rows(run: str, result: IncidentResult, decision: Decision, threshol
 def write_rejected(folder: Path, day: datetime, rows: Sequence[dict[str, str]]) -> Path:
     """Add rows to `rejectedYYYYMMDD.csv`, written whole; two runs at once take turns. Raises `DependencyError`."""
     path = folder / f"rejected{day:%Y%m%d}.csv"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".rejected.lock"):
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
-        if path.exists():
-            text.write(path.read_text("utf-8"))
-        else:
-            writer.writeheader()
-        writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
-        write_whole(path, text.getvalue())
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / ".rejected.lock"):
+            before = path.read_bytes() if path.exists() else b""
+            if not before:
+                writer.writeheader()
+            writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
+            write_whole(path, before + text.getvalue().encode())
+    except OSError as error:
+        why = error.strerror or error
+        raise DependencyError(f"No se ha podido escribir {path}: {why}. Compruebe la carpeta y repita.") from error
     return path
 
 

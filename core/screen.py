@@ -46,7 +46,7 @@ def _table(title: str, results: Iterable[IncidentResult], *, acted: bool) -> Tab
     table.add_column("Aprob.", justify="right")
     table.add_column("Fila del catálogo" if acted else "Lo más parecido")
     for result in results:
-        row = result.descripcion_fila or ""
+        row = result.descripcion_fila or next(iter(result.candidatos), "")
         action = f"{result.tipo} → {result.buzon_destino}" if result.buzon_destino else result.tipo
         why = result.motivo.text + (
             f" ({result.detalle})" if result.detalle and result.resultado is Result.ERROR else ""

@@ -253,6 +253,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--semilla", type=int, default=1, help="de la muestra (por defecto, 1)")
     parser.add_argument("--juicios", type=Path, default=Path("var/calibracion/juicios.jsonl"), help="juicios ya hechos")
     parser.add_argument("--salida", type=Path, default=Path("core/calibration.json"))
+    parser.add_argument(
+        "--vectores", nargs="+", default=["e5+use", "e5"], choices=["e5+use", "e5", "use"], help="qué EMBEDDING_MODEL"
+    )
     options = parser.parse_args(arguments)
     folders = sorted(
         f for f in options.datos.iterdir() if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists()
@@ -269,7 +272,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     prompt = Prompt.load(PROMPTS / "relevance.md").version
     fits = []
-    for embeddings in ("e5+use", "e5", "use"):
+    for embeddings in options.vectores:
         cases = [case for labelled in sets for case in search_set(labelled, embeddings)]
         judged = asyncio.run(judge_cases(cases, options.juicios))
         fits.append(calibrated(judged, embeddings, JUDGE, prompt, how))
