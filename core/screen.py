@@ -6,7 +6,9 @@ from typing import Any
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from core.reason import Reason
 from core.report import IncidentResult, Result, RunReport
@@ -36,7 +38,7 @@ def show(report: RunReport, path: Path, console: Console) -> None:
         console.print(_table("Esperan a una persona", rest, acted=False))
     for line in _figures(summary):
         console.print(line, highlight=False)
-    console.print(f"Informe: {path}", highlight=False, soft_wrap=True)
+    console.print(f"Informe: {path}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _table(title: str, results: Iterable[IncidentResult], *, acted: bool) -> Table:
@@ -54,9 +56,9 @@ def _table(title: str, results: Iterable[IncidentResult], *, acted: bool) -> Tab
         if acted and result.motivo is Reason.MISSING_POLICY:
             action += " (se pide la póliza)"
         approval = "" if result.aprobacion is None else str(result.aprobacion)
-        table.add_row(
-            result.codIncidencia, action if acted else why, approval, row[:70] + ("…" if len(row) > 70 else "")
-        )
+        shown = row[:70] + ("…" if len(row) > 70 else "")
+        # As `Text`: words in brackets from outside are no markup.
+        table.add_row(*map(Text, (result.codIncidencia, action if acted else why, approval, shown)))
     return table
 
 
@@ -72,9 +74,10 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
         named = ", ".join(f"{name} {value['mediana']} (p95 {value['p95']})" for name, value in stages)
         yield f"Segundos por etapa, mediana: {named}"
     if summary["rechazadas_por_el_critico"]:
-        yield f"Rechazadas por el crítico: {summary['rechazadas_por_el_critico']} ({summary.get('rechazos')})"
+        where = escape(str(summary.get("rechazos")))
+        yield f"Rechazadas por el crítico: {summary['rechazadas_por_el_critico']} ({where})"
     if against := summary.get("contra_lo_esperado"):
-        wrong = f": {', '.join(against['cuales'])}" if against["cuales"] else ""
+        wrong = f": {escape(', '.join(against['cuales']))}" if against["cuales"] else ""
         yield (
             f"Contra lo esperado: {against['equivocadas']} equivocadas de {against['automaticas']} automáticas{wrong}; "
             f"resueltas {against['resueltas_de_ellas']} de {against['con_solucion_conocida']} con solución conocida"

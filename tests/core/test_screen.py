@@ -1,0 +1,131 @@
+"""core/screen.py: what an operator reads at the end of a run."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from core.reason import Reason
+from core.report import IncidentResult, Result, RunReport, summarise
+from core.screen import show
+
+
+def _result(code: str, **fields: Any) -> IncidentResult:
+    defaults = {"resultado": Result.HUMAN, "tipo": "manual", "motivo": Reason.BELOW_THRESHOLD}
+    return IncidentResult.model_validate({"codIncidencia": code} | defaults | fields)
+
+
+ACTED = {"resultado": Result.AUTOMATIC, "tipo": "cierre", "motivo": Reason.APPROVED, "aprobacion": 91}
+
+
+def _shown(*results: IncidentResult, left: int = 0, width: int = 200, **more: Any) -> str:
+    summary = summarise(results, left=left, **more)
+    report = RunReport(ejecucion="e-1", inicio="i", fin="f", version="1", resumen=summary, incidencias=results)
+    text = io.StringIO()
+    show(report, Path("informes/reporte.json"), Console(file=text, width=width))
+    return text.getvalue()
+
+
+def test_what_was_done_and_what_waits() -> None:
+    told = _shown(
+        _result("INC-1", **ACTED, descripcion_fila="buzón lleno"),
+        _result("INC-2", **ACTED | {"tipo": "reasignacion"}, buzon_destino="COBROS"),
+        _result("INC-3", **ACTED | {"tipo": "en espera", "motivo": Reason.MISSING_POLICY}),
+        _result("INC-4", aprobacion=40, descripcion_fila="d" * 90),
+        _result("INC-5", resultado=Result.ERROR, motivo=Reason.MODEL_TIMEOUT, detalle="tras 120 s"),
+        _result("INC-6", detalle="esto no se enseña"),
+    )
+    assert "Ejecución e-1: 6 incidencias" in told
+    assert "3 resueltas automáticamente, 2 para una persona, 1 con error" in told
+    assert "propuestas" not in told
+    done, waiting = told.split("Esperan a una persona")
+    assert "Hecho por el sistema" in done
+    assert "buzón lleno" in done
+    assert "reasignacion → COBROS" in done
+    assert "(se pide la póliza)" in done
+    assert "91" in done
+    assert "la aprobación no llega al umbral" in waiting
+    assert "d" * 70 + "…" in waiting
+    assert "d" * 71 not in waiting
+    assert "el modelo ha tardado demasiado (tras 120 s)" in waiting
+    assert "esto no se enseña" not in told
+    assert told.rstrip().endswith("Informe: informes/reporte.json")
+
+
+def test_a_simulation_says_that_nothing_was_changed() -> None:
+    told = _shown(_result("INC-1", **ACTED), simulada=True)
+    assert "(simulación: no se ha cambiado nada)" in told
+    assert "Se habría hecho" in told
+    assert "Hecho por el sistema" not in told
+    assert "Esperan a una persona" not in told
+
+
+def test_nothing_to_work() -> None:
+    told = _shown()
+    assert "0 incidencias" in told
+    assert "Hecho" not in told
+    assert "Segundos por etapa" not in told
+    assert "Sin empezar" not in told
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param({"left": 3}, "Sin empezar: 3. Repita la orden", id="stopped"),
+        pytest.param({"registros_perdidos": 2}, "2 llamadas al modelo no se han podido guardar", id="lost records"),
+        pytest.param(
+            {"rechazos": "rejected/hoy.csv"}, "Rechazadas por el crítico: 1 (rejected/hoy.csv)", id="rejected"
+        ),
+        pytest.param({}, "search 3.0 (p95 3.0), judge 1.0 (p95 1.0)", id="slowest stage first"),
+        pytest.param({}, "2.0 llamadas al modelo", id="cost"),
+    ],
+)
+def test_figures(more: dict[str, Any], words: str) -> None:
+    told = _shown(
+        _result("INC-1", estado_critico="REJECTED", llamadas_llm=2, etapas={"judge": 1.0, "search": 3.0}), **more
+    )
+    assert words in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        pytest.param(["INC-1"], "1 equivocadas de 4 automáticas: INC-1; resueltas 3 de 5", id="wrong"),
+        pytest.param([], "0 equivocadas de 4 automáticas; resueltas 3 de 5", id="right"),
+    ],
+)
+def test_against_what_is_expected(wrong: list[str], words: str) -> None:
+    against = {
+        "equivocadas": len(wrong),
+        "automaticas": 4,
+        "cuales": wrong,
+        "resueltas_de_ellas": 3,
+        "con_solucion_conocida": 5,
+    }
+    assert words in _shown(_result("INC-1"), contra_lo_esperado=against)
+
+
+@pytest.mark.parametrize("text", ["[red]rojo[/red]", "[/x] suelto", "[bold"])
+def test_texts_from_outside_are_no_markup(text: str) -> None:
+    against = {
+        "equivocadas": 1,
+        "automaticas": 1,
+        "cuales": [text],
+        "resueltas_de_ellas": 0,
+        "con_solucion_conocida": 1,
+    }
+    told = _shown(
+        _result(text, descripcion_fila=text, resultado=Result.ERROR, motivo=Reason.DESK_REFUSED, detalle=text),
+        _result("INC-2", estado_critico="REJECTED"),
+        rechazos=text,
+        contra_lo_esperado=against,
+    )
+    assert told.count(text) == 5
+
+
+def test_a_narrow_terminal_keeps_the_codes_whole() -> None:
+    told = _shown(_result("INC-0000000001", aprobacion=40, descripcion_fila="palabra " * 9), width=60)
+    assert "INC-0000000001" in told
+    assert max(len(line) for line in told.splitlines() if not line.startswith("Informe:")) <= 60
