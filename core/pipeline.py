@@ -3,11 +3,12 @@
 import asyncio
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from core.actions import CallSystem, Close, LeaveToHuman, Reassign, Wait
 from core.attachments import AttachmentReader, place_texts
+from core.catalogue import CatalogueEntry
 from core.critic_loop import CriticLoop, Status, Verdict
 from core.decision import Decision, action_for, decision_id
 from core.errors import StageError
@@ -117,26 +118,28 @@ class Pipeline:
     ) -> Decision:
         """The catalogue's action for what was approved, from the row as it is now."""
         entry = verdict.proposal.candidate.entry if verdict.proposal else None
-        identity = decision_id(
-            incident.code, incident.fingerprint(without=self._rules.tag.strip()), entry.id if entry else None
-        )
         if verdict.status is not Status.APPROVED or entry is None:
-            return Decision(identity, LeaveToHuman(reason=verdict.reason), verdict, verdict.reason, entry)
+            return self._left(incident, verdict, verdict.reason, entry)
         now = await asyncio.to_thread(self._knowledge.get, entry.id)
         if now is None or now.content_hash != entry.content_hash:
-            reason = Reason.ENTRY_CHANGED
-            return Decision(identity, LeaveToHuman(reason=reason), verdict, reason, entry)
+            return self._left(incident, verdict, Reason.ENTRY_CHANGED, entry)
         action = action_for(now, policies, asked_before=asked)
-        reason = Reason.APPROVED
         if isinstance(action, LeaveToHuman):
-            reason = action.reason
-        elif isinstance(action, Wait) and now.system:
-            reason = Reason.MISSING_POLICY
-        return Decision(identity, action, verdict, reason, now)
+            return replace(self._left(incident, verdict, action.reason, now), action=action)
+        reason = Reason.MISSING_POLICY if isinstance(action, Wait) and now.system else Reason.APPROVED
+        return Decision(self._identity(incident, now.id), action, verdict, reason, now)
 
     def _undecided(self, incident: Incident, reason: Reason) -> Decision:
-        identity = decision_id(incident.code, incident.fingerprint(without=self._rules.tag.strip()), None)
-        return Decision(identity, LeaveToHuman(reason=reason), None, reason)
+        return self._left(incident, None, reason, None)
+
+    def _left(
+        self, incident: Incident, verdict: Verdict | None, reason: Reason, entry: CatalogueEntry | None
+    ) -> Decision:
+        """Its id names no row: a note left for a person must not pass for the mark of that row's action later."""
+        return Decision(self._identity(incident, None), LeaveToHuman(reason=reason), verdict, reason, entry)
+
+    def _identity(self, incident: Incident, entry_id: str | None) -> str:
+        return decision_id(incident.code, incident.fingerprint(without=self._rules.tag.strip()), entry_id)
 
     def _failed(self, incident: Incident, decision: Decision, reason: Reason) -> Decision:
         return Decision(decision.id, LeaveToHuman(reason=reason), decision.verdict, reason, decision.entry)
