@@ -92,10 +92,10 @@ class Executor:
                 await self._desk.change(now, change, decision)
                 return True
             except Retryable as error:
-                if error.maybe_applied and now.etag is None:
+                if error.maybe_applied and (now.etag is None or send == SENDS):
                     if carries(await self._desk.read(incident.code), decision):
                         return False
-                    # Nothing stops a late arrival at this desk: sending again could act twice.
+                    # Without versions nothing stops a late arrival: sending again could act twice.
                     raise Terminal(Reason.NOT_CONFIRMED, str(error)) from error
                 if send == SENDS:
                     raise

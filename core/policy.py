@@ -4,7 +4,7 @@ from core.catalogue import normalised
 from core.incident import Incident
 from core.reason import Reason
 
-_ENDED = ("resuelt", "cerrad", "cancelad", "anulad", "finalizad", "solucionad")
+_ENDED = ("resuelt", "cerrad", "cancelad", "anulad", "finalizad", "solucionad", "resolved", "closed")
 _WAITING = ("en espera", "pendiente de implantar", "pendiente_implantar", "pendiente implantar", "pendiente de cliente")
 
 

@@ -151,6 +151,20 @@ async def test_answer_lost_without_effect_is_sent_again_where_the_desk_has_versi
     assert len(desk.changes) == 1
 
 
+@pytest.mark.parametrize("applied", [True, False], ids=["applied", "not-applied"])
+async def test_both_answers_are_lost(applied: bool) -> None:
+    desk = MemoryDesk([incident()])
+    desk.fail_next("change", timed_out())
+    desk.fail_next("change", timed_out(), applied=applied)
+    if applied:
+        assert (await carry_out(desk, decided(Close(note="x")))).done
+    else:
+        with pytest.raises(Terminal) as caught:
+            await carry_out(desk, decided(Close(note="x")))
+        assert caught.value.reason is Reason.NOT_CONFIRMED
+    assert len(desk.changes) == applied
+
+
 async def test_answer_lost_without_effect_is_never_sent_again_to_a_plain_desk() -> None:
     desk = MemoryDesk([incident()], plain=True)
     desk.fail_next("change", timed_out())

@@ -12,7 +12,7 @@ def incident(**fields: object) -> Incident:
 
 
 @pytest.mark.parametrize(
-    "status", ["Resuelta", "RESUELTO", "Cerrada", "Cancelada", "anulada", "Finalizado", "Solucionada"]
+    "status", ["Resuelta", "RESUELTO", "Cerrada", "Cancelada", "anulada", "Finalizado", "Solucionada", "Closed"]
 )
 def test_ended_is_not_ours(status: str) -> None:
     assert ineligible(incident(estado=status), 100) is Reason.NOT_OPEN
