@@ -1,0 +1,270 @@
+"""main.py and core/session.py: the exit codes, what is shown where, one run at a time, and stopping."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from langchain_core.messages import BaseMessage
+
+import core.build
+import core.session
+import main
+from api.memory import MemoryDesk, MemorySystem
+from config import Settings
+from core.build import Outside, open_knowledge
+from core.catalogue import CatalogueEntry, Resolution
+from core.errors import Retryable
+from core.incident import Incident
+from core.ports import Capabilities, Embedder
+from core.reason import Reason
+from llm.scripted import Said, Script, scripted_provider
+from llm.tasks import ModelTasks
+from tests.core.hash_embedder import HashEmbedder
+
+ROOT = Path(__file__).parents[2]
+ROWS = [
+    CatalogueEntry(component="Correo", description="buzón lleno", solution="Vacíelo.", resolution=Resolution.CLOSE),
+    *[
+        CatalogueEntry(component="Otros", description=f"cosa{n} rara{n}", solution=f"s{n}", resolution=Resolution.CLOSE)
+        for n in range(9)
+    ],
+]
+
+
+def _incident(code: str, text: str) -> Incident:
+    return Incident(code=code, title=text, description=text, status="Abierta")
+
+
+# Without any part
+
+
+def _python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
+    command = [sys.executable, str(ROOT / "main.py"), *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=clean | environment, cwd=ROOT
+    )
+
+
+@pytest.mark.slow
+def test_help_is_quick() -> None:
+    seconds = []
+    for _ in range(3):
+        start = time.perf_counter()
+        told = _python("--help")
+        seconds.append(time.perf_counter() - start)
+        assert told.returncode == 0
+        assert "--simular" in told.stdout
+        assert "códigos de salida" in told.stdout
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--nada"], id="unknown"),
+        pytest.param(["--limite", "0"], id="limit of none"),
+        pytest.param(["--limite", "dos"], id="limit in words"),
+        pytest.param(["--concurrencia", "-1"], id="negative hands"),
+        pytest.param(["--incidencia"], id="code missing"),
+    ],
+)
+def test_wrong_arguments_are_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main.main(arguments)
+    assert caught.value.code == 2
+    assert "error" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Everything under `tmp_path`, no model anywhere."""
+    monkeypatch.setenv("DIRECTORIO_ESTADO", str(tmp_path / "e"))
+    monkeypatch.setenv("DIRECTORIO_RECURSOS", str(tmp_path / "r"))
+    monkeypatch.setattr(core.build, "open_embedder", _embedder)
+    return tmp_path
+
+
+def _embedder(settings: Settings) -> Embedder:
+    return HashEmbedder({"e5": 32, "use": 48})
+
+
+@pytest.fixture
+def knowledge(folders: Path) -> None:
+    settings = Settings()
+    with open_knowledge(settings, _embedder(settings)) as base:
+        base.build(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("CRITIC_APPROVAL_THRESHOLD", "101", id="out of range"),
+        pytest.param("MOCK_GESTOR_URL", "gestor:80", id="no URL"),
+        pytest.param("ENTORNO", "CASA", id="unknown word"),
+    ],
+)
+def test_wrong_settings_are_exit_2(
+    name: str, value: str, folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main.main([]) == 2
+    assert name in capsys.readouterr().err
+
+
+def test_no_knowledge_base_is_exit_3(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main([]) == 3
+    told = capsys.readouterr()
+    assert "`python batch.py`" in told.err
+    assert told.out == ""
+
+
+@pytest.mark.usefixtures("knowledge")
+def test_two_at_once(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FileLock(folders / "e" / "main.lock"):
+        assert main.main([]) == 3
+    told = capsys.readouterr().err
+    assert "Otra ejecución" in told
+    assert str(folders / "e") in told
+
+
+# With a scripted model
+
+
+def _script(messages: Sequence[BaseMessage]) -> Said:
+    """Sure that it is the same problem when incident and row both speak of a mailbox that is full."""
+    if "¿Es el mismo problema?" not in messages[-1].text:
+        return Said('{"consulta": "otras palabras"}')
+    same = messages[-1].text.count("buzón lleno") >= 2
+    return Said("sí" if same else "no", logprobs={"sí": -0.01, "no": -5.0} if same else {"sí": -5.0, "no": -0.01})
+
+
+@pytest.fixture
+def scripted(knowledge: None, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """The run's own parts, but for the model."""
+    script = Script(_script)
+
+    @asynccontextmanager
+    async def open_tasks(settings: Settings) -> AsyncIterator[ModelTasks]:
+        yield ModelTasks(scripted_provider(script, capabilities=Capabilities(logprobs=True)))
+
+    monkeypatch.setattr(core.build, "open_tasks", open_tasks)
+    return script
+
+
+@pytest.fixture
+def desk(scripted: Script, monkeypatch: pytest.MonkeyPatch) -> MemoryDesk:
+    """A desk in memory in the place of the demo one."""
+    memory = MemoryDesk([_incident("INC-1", "buzón lleno"), _incident("INC-2", "nada que ver con esto")])
+
+    @asynccontextmanager
+    async def open_desk(settings: Settings) -> AsyncIterator[Outside]:
+        yield Outside(memory, MemorySystem(), {})
+
+    monkeypatch.setattr(core.build, "open_desk", open_desk)
+    return memory
+
+
+@pytest.mark.faults
+@pytest.mark.usefixtures("scripted")
+def test_a_desk_that_is_down_is_exit_3(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    for name, value in (("MOCK_GESTOR_URL", url), ("MOCK_SISTEMA_URL", url), ("HTTP_REINTENTOS", "1")):
+        monkeypatch.setenv(name, value)
+    assert main.main([]) == 3
+    assert url in capsys.readouterr().err
+
+
+def test_it_works_the_queue_shows_and_reports(
+    desk: MemoryDesk, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main([]) == 0
+    told = capsys.readouterr().out
+    assert "1 resueltas automáticamente, 1 para una persona" in told
+    [(code, change, _)] = desk.changes
+    assert code == "INC-1"
+    assert "Vacíelo." in (change.notes or "")
+    [report] = (folders / "r" / "reportes").iterdir()
+    content = json.loads(report.read_text("utf-8"))
+    assert content["resumen"]["modelo"] == "scripted"
+    assert content["resumen"]["umbral"] == 65
+    assert {r["codIncidencia"]: r["resultado"] for r in content["incidencias"]} == {
+        "INC-1": "automatica",
+        "INC-2": "humano",
+    }
+    assert report.name in told.replace("\n", "")
+
+
+def test_json_is_all_there_is_on_the_output(desk: MemoryDesk, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--json", "--incidencia", "INC-1"]) == 0
+    told = capfd.readouterr()
+    assert [r["codIncidencia"] for r in json.loads(told.out)["incidencias"]] == ["INC-1"]
+    assert "Hecho por el sistema" in told.err
+
+
+def test_a_simulation_changes_nothing(desk: MemoryDesk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--simular", "--limite", "1"]) == 0
+    assert desk.changes == []
+    assert "Se habría hecho" in capsys.readouterr().out
+
+
+def test_an_incident_that_failed_is_exit_1(desk: MemoryDesk, capsys: pytest.CaptureFixture[str]) -> None:
+    desk.fail_next("read", Retryable(Reason.DESK_UNAVAILABLE), times=9)
+    assert main.main(["--limite", "1"]) == 1
+    assert "1 con error" in capsys.readouterr().out
+
+
+def test_an_unknown_incident_is_exit_2(desk: MemoryDesk, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--incidencia", "INC-404"]) == 2
+    assert "INC-404" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("desk")
+def test_a_run_leaves_the_folder_to_the_next(folders: Path) -> None:
+    assert main.main(["--simular"]) == 0
+    assert main.main(["--simular"]) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stop_counts_what_is_left(
+    number: signal.Signals, desk: MemoryDesk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, sent = desk.read, list[int]()
+
+    async def read_then_stop(code: str) -> Incident:
+        if not sent:
+            sent.append(number)
+            os.kill(os.getpid(), number)
+            for _ in range(9):  # the loop takes a few turns to hear of a signal
+                await asyncio.sleep(0)
+        return await read(code)
+
+    monkeypatch.setattr(desk, "read", read_then_stop)
+    assert main.main(["--concurrencia", "1"]) == 0
+    told = capsys.readouterr()
+    assert "Termino lo que está en curso" in told.err
+    assert "Sin empezar: 1" in told.out
+    assert [code for code, *_ in desk.changes] == ["INC-1"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("folders")
+def test_a_second_ctrl_c_cuts(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    async def interrupted(*parts: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(core.session, "work_desk", interrupted)
+    assert main.main([]) == 130
+    assert "repita la orden" in capsys.readouterr().err
