@@ -6,6 +6,7 @@ from core.reason import Reason
 
 _ENDED = ("resuelt", "cerrad", "cancelad", "anulad", "finalizad", "solucionad", "resolved", "closed")
 _WAITING = ("en espera", "pendiente de implantar", "pendiente_implantar", "pendiente implantar", "pendiente de cliente")
+_WORKED = ("en curso", "en proceso", "en tratamiento", "en progreso")
 
 
 def ineligible(incident: Incident, text_limit: int) -> Reason | None:
@@ -15,6 +16,8 @@ def ineligible(incident: Incident, text_limit: int) -> Reason | None:
         return Reason.NOT_OPEN
     if status.startswith(_WAITING):
         return Reason.WAITING
+    if status.startswith(_WORKED):
+        return Reason.WORKED_BY_PERSON
     texts = [incident.title, incident.description]
     texts += [text for entry in incident.history for text in (entry.notes, entry.detail)]
     if sum(map(len, texts)) > text_limit:

@@ -66,3 +66,9 @@ def test_queue_order() -> None:
     ]
     found = [incident(prioridad=p, apertura=o, codIncidencia=c) for p, o, c in rows]
     assert [i.code for i in sorted(found, key=priority)] == ["E", "B", "D", "F", "A2", "C", "A"]
+
+
+@pytest.mark.parametrize("status", ["En curso", "EN PROCESO", "En tratamiento por N2"])
+def test_what_a_person_works_is_left_alone(status: str) -> None:
+    incident = Incident(code="INC-1", status=status, description="No imprime")
+    assert ineligible(incident, 1000) is Reason.WORKED_BY_PERSON
