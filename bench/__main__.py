@@ -12,15 +12,15 @@ from bench.result import Measure, show, write
 
 _EXAMPLES = """\
 ejemplos:
-  python -m bench                               todo, unos dos minutos
+  python -m bench                               todo, unos minutos
   python -m bench --solo arranque busqueda      solo esas medidas
   python -m bench --solo orquestacion --incidencias 40
 
 códigos de salida: 0 medido (aunque no se llegue a lo pedido: la tabla lo dice); 2 uso o configuración incorrectos;
                    3 falta una dependencia o no se puede escribir el resultado
 """
-_REAL = 40
-"""Incidents at most with the real embedder: each takes tenths of a second of CPU."""
+_REAL = 12
+"""Incidents at most with the real embedder: each takes from tenths of a second to several seconds of CPU."""
 
 NAMES = ("orquestacion", "orquestacion_real", "base", "busqueda", "arranque")
 

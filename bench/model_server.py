@@ -100,7 +100,7 @@ def instance(schema: dict[str, Any], definitions: dict[str, Any]) -> Any:
 
 
 async def serve(latency: float, slots: int) -> None:
-    """Print the port on one line, then serve until cancelled. `latency` in seconds is spent inside a slot."""
+    """Print the port on one line, then serve until standard input ends. `latency` in seconds is spent inside a slot."""
     free = asyncio.Semaphore(slots)
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -123,8 +123,9 @@ async def serve(latency: float, slots: int) -> None:
 
     server = await asyncio.start_server(talk, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
-    async with server:
-        await server.serve_forever()
+    # It ends with whoever holds the other end, even if that one was killed; not `async with`: nobody waits for clients.
+    await asyncio.to_thread(sys.stdin.read)
+    server.close()
 
 
 async def _read(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any]] | None:
@@ -142,7 +143,7 @@ async def _read(reader: asyncio.StreamReader) -> tuple[str, dict[str, Any]] | No
 def model_server(latency: float, slots: int) -> Iterator[str]:
     """The server in a process of its own while the block lasts; gives its URL without `/v1`."""
     command = [sys.executable, "-m", "bench.model_server", "--latencia", str(latency), "--ranuras", str(slots)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             port = process.stdout.readline().strip()
@@ -154,7 +155,7 @@ def model_server(latency: float, slots: int) -> Iterator[str]:
 
 
 def main() -> int:
-    """Serves until it is terminated."""
+    """Serves until standard input ends."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.model_server", description="Servidor de modelo falso, de latencia fija."
     )
