@@ -394,6 +394,18 @@ async def test_a_note_is_left_once(fields: dict[str, object], names_row: bool) -
     assert (after.status, after.mailbox, desk.changes) == ("Abierta", "Soporte", [])
 
 
+async def test_a_note_is_left_once_at_a_desk_that_forgets_keys() -> None:
+    class Keyless(MemoryDesk):
+        async def note(self, incident: Incident, text: str, key: str) -> bool:
+            self.touch(incident.code, note=text)
+            return True
+
+    desk = Keyless([incident()])
+    for _ in range(2):
+        await carry_out(desk, decided(LeaveToHuman(reason=Reason.NO_CANDIDATE), reason=Reason.NO_CANDIDATE))
+    assert len((await desk.read("I1")).history) == 1
+
+
 async def test_a_plain_desk_gets_no_note() -> None:
     desk = MemoryDesk([incident()], plain=True)
     assert not (
