@@ -87,12 +87,13 @@ class CriticLoop:
         judged: dict[str, Proposal] = {}
         rejections: list[Rejection] = []
         texts = [search_text]
-        candidates: list[Candidate] = []
+        first: list[Candidate] = []
         for attempt in range(1, self._limits.retries + 2):
             with stage("search"):
                 candidates = await asyncio.to_thread(
                     self._searcher.search, texts, without={r.proposal.candidate.entry.id for r in rejections}
                 )
+            first = first or candidates  # what a person is shown: later searches leave out what was rejected
             fresh = self._worth_judging(candidates, judged)
             if attempt > 1 and not fresh:
                 break
@@ -108,14 +109,14 @@ class CriticLoop:
             with stage("critic"):
                 status, reason, critique = await self._criticise(text, proposal, judged, marks)
             if status is not Status.REJECTED:
-                return self._verdict(status, reason, proposal, rejections, candidates)
+                return self._verdict(status, reason, proposal, rejections, first)
             rejections.append(Rejection(attempt, proposal, reason, critique))
             logger.info("propuesta rechazada", extra={"action": "critic_rejected", "approval": proposal.approval})
             if attempt > self._limits.retries or proposal.approval < self._limits.undecided:
                 break
             with stage("reformulate"):
                 texts = [search_text, *texts[1:], await self._reword(attempt, text, critique)]
-        return self._unresolved(judged, rejections, candidates)
+        return self._unresolved(judged, rejections, first)
 
     def _worth_judging(self, candidates: list[Candidate], judged: Collection[str]) -> list[Candidate]:
         """The best few that a sure judge could lift over the threshold and that it has not seen."""

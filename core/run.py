@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core.decision import Decision
-from core.errors import StageError, UsageError
+from core.errors import DependencyError, StageError, UsageError
 from core.files import write_fresh
 from core.incident import Incident
 from core.policy import priority
@@ -102,7 +102,11 @@ class Run:
 
         with tracing(run=run):
             left = await work_queue(listing.incidents, work, hands=self.hands, stop=stop, done=done)
-        rejected = write_rejected(self.resources / "rejected", started, rows) if rows else None
+        rejected, fault = None, None
+        try:
+            rejected = write_rejected(self.resources / "rejected", started, rows) if rows else None
+        except DependencyError as error:
+            fault = error  # the desk was changed already: the report is tried all the same
         more = self.facts() | {"simulada": self.simulate, "rechazos": str(rejected) if rejected else None}
         report = RunReport(
             ejecucion=run,
@@ -113,7 +117,10 @@ class Run:
             incidencias=tuple(results),
         )
         path = self.resources / "reportes" / f"reporte{started:%Y%m%d_%H%M}.json"
-        return report, write_fresh(path, report.model_dump_json(indent=2) + "\n")
+        written = write_fresh(path, report.model_dump_json(indent=2) + "\n")
+        if fault:
+            raise fault
+        return report, written
 
 
 def _invalid(code: str, why: str) -> IncidentResult:

@@ -14,7 +14,7 @@ from core.actions import Close, LeaveToHuman
 from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Proposal, Rejection, Status, Verdict
 from core.decision import Decision
-from core.errors import Retryable, Terminal, UsageError
+from core.errors import DependencyError, Retryable, Terminal, UsageError
 from core.incident import Incident
 from core.knowledge.entry import prepare
 from core.ports import Critique, DeskListing
@@ -239,3 +239,15 @@ async def test_a_worker_that_breaks_its_word_is_not_hidden(tmp_path: Path) -> No
     with pytest.raises(ExceptionGroup) as caught:
         await _run(tmp_path).over(_listing(1), broken, asyncio.Event())
     assert caught.group_contains(RuntimeError, match="a defect")
+
+
+async def test_the_report_is_written_though_rejections_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> Path:
+        raise DependencyError("no queda espacio")
+
+    monkeypatch.setattr("core.run.write_rejected", full)
+    with pytest.raises(DependencyError, match="no queda espacio"):
+        await _run(tmp_path).over(_listing(1), Worker(rejected=True), asyncio.Event())
+    assert list((tmp_path / "reportes").glob("reporte*.json"))
