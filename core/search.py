@@ -44,6 +44,15 @@ class Candidate:
     """Best score over the texts that were searched with: where it stands among the candidates."""
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a text gives by itself: a vector per embedding, and a lexical score per row."""
+
+    vectors: Mapping[str, Vectors]
+    words: Scores
+    letters: Scores
+
+
 class Searcher:
     """Searches the knowledge base as it was when the searcher was made. Safe to share among threads."""
 
@@ -71,51 +80,49 @@ class Searcher:
         the evidence is always that of the incident's own words, so no model can talk a candidate into being approved.
         Raises `Retryable(KNOWLEDGE_UNAVAILABLE)`.
         """
-        found: dict[str, Candidate] = {}
         if not texts:
             return []
-        for position, text in enumerate(texts):
-            for entry_id, evidence in self._evidence(text, set(found)).items():
-                known = found.get(entry_id)
-                if known:
-                    found[entry_id] = Candidate(known.entry, known.evidence, max(known.order, evidence.score))
-                elif entry_id not in without:
-                    own = evidence if position == 0 else self._evidence_of(texts[0], [entry_id])[entry_id]
-                    found[entry_id] = Candidate(self.entries[entry_id], own, evidence.score)
+        own = self._ask(texts[0])
+        first = self._evidence(own)
+        found = {i: Candidate(self.entries[i], e, e.score) for i, e in first.items() if i not in without}
+        for text in texts[1:]:
+            scored = self._evidence(self._ask(text), found)
+            fresh = [i for i in scored if i not in found and i not in without]
+            evidence = self._complete(own, {}, fresh)
+            for entry_id, reworded in scored.items():
+                if entry_id in found:
+                    known = found[entry_id]
+                    found[entry_id] = replace(known, order=max(known.order, reworded.score))
+                elif entry_id in evidence:
+                    found[entry_id] = Candidate(self.entries[entry_id], evidence[entry_id], reworded.score)
         return sorted(_compared(list(found.values())), key=lambda c: c.order, reverse=True)
 
-    def _evidence(self, text: str, also: Collection[str]) -> dict[str, Evidence]:
-        """The union of what each retriever names, and of `also`, with every raw score."""
+    def _ask(self, text: str) -> _Asked:
+        """A text with all that is computed from it alone, once."""
         vectors = {name: rows[0] for name, rows in self._embedder.queries([text]).items()}
-        nearest = self._knowledge.nearest(vectors, self._limit)
-        words, letters = self._words.scores(text), self._grams.scores(text)
-        ids = {entry_id for hits in nearest.values() for entry_id, _ in hits} | set(also)
-        for scores in (words, letters):
-            ids |= {self._ids[i] for i in (-scores).argsort()[: self._limit] if scores[i] > 0}
-        return self._complete(vectors, {n: dict(h) for n, h in nearest.items()}, words, letters, ids)
+        return _Asked(vectors, self._words.scores(text), self._grams.scores(text))
 
-    def _evidence_of(self, text: str, ids: Collection[str]) -> dict[str, Evidence]:
-        vectors = {name: rows[0] for name, rows in self._embedder.queries([text]).items()}
-        return self._complete(vectors, {}, self._words.scores(text), self._grams.scores(text), ids)
+    def _evidence(self, asked: _Asked, also: Collection[str] = ()) -> dict[str, Evidence]:
+        """The union of what each retriever names, and of `also`, with every raw score."""
+        nearest = self._knowledge.nearest(asked.vectors, self._limit)
+        ids = {entry_id for hits in nearest.values() for entry_id, _ in hits} | set(also)
+        for scores in (asked.words, asked.letters):
+            ids |= {self._ids[i] for i in (-scores).argsort()[: self._limit] if scores[i] > 0}
+        return self._complete(asked, {n: dict(h) for n, h in nearest.items()}, ids)
 
     def _complete(
-        self,
-        vectors: Mapping[str, Vectors],
-        cosines: Mapping[str, Mapping[str, float]],
-        words: Scores,
-        letters: Scores,
-        ids: Collection[str],
+        self, asked: _Asked, cosines: Mapping[str, Mapping[str, float]], ids: Collection[str]
     ) -> dict[str, Evidence]:
         """Every raw score for `ids`; cosines that the lists do not have are computed from the stored vectors."""
-        missing = sorted(i for i in ids if any(i not in cosines.get(name, {}) for name in vectors))
-        more = self._knowledge.cosines(vectors, missing)
+        missing = sorted(i for i in ids if any(i not in cosines.get(name, {}) for name in asked.vectors))
+        more = self._knowledge.cosines(asked.vectors, missing)
         result = {}
         for entry_id in ids:
             row = self._rows.get(entry_id)
             if row is None:  # written after this searcher was made: it has no lexical scores yet
                 continue
-            dense = {name: cosines.get(name, {}).get(entry_id, more[name].get(entry_id, 0.0)) for name in vectors}
-            result[entry_id] = Evidence(**dense, bm25=float(words[row]), ngrams=float(letters[row]))
+            dense = {name: cosines.get(name, {}).get(entry_id, more[name].get(entry_id, 0.0)) for name in asked.vectors}
+            result[entry_id] = Evidence(**dense, bm25=float(asked.words[row]), ngrams=float(asked.letters[row]))
         return result
 
 
