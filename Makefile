@@ -65,7 +65,7 @@ check: static test ## format, lint, types, import rules, generated documentation
 
 static: $(STAMP) ## all of check but the tests
 	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m config --comprobar
@@ -81,7 +81,7 @@ format: $(STAMP) ## format and put right what ruff can
 	$(BIN)/ruff check --fix .
 
 lint: $(STAMP) ## ruff and the import rules
-	$(BIN)/ruff check .
+	$(BIN)/ruff check --no-cache .
 	$(BIN)/lint-imports --no-cache
 
 types: $(STAMP) ## mypy

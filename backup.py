@@ -54,11 +54,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> str:
-    from core.build import open_knowledge
-
     from config import load_settings
     from core import backup
     from core.batch import CATALOGUE, FIXES
+    from core.build import open_knowledge
 
     if options.order == "verificar":
         return f"{options.file}: copia correcta. {backup.described(backup.verify_backup(options.file))}"

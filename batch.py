@@ -57,10 +57,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> str:
-    from core.build import open_knowledge, open_summariser
-
     from config import load_settings
     from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
+    from core.build import open_knowledge, open_summariser
     from core.summaries import FILE_NAME, read_wordings
     from core.terminal import progress_bar
 
