@@ -9,7 +9,7 @@ from enum import StrEnum
 from core.catalogue import normalised
 from core.hostile import gives_orders
 from core.incident import Incident
-from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, read_marks
+from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, our_text, read_marks
 from core.privacy import PersonalData, strip_identifiers
 
 _TIME = r"(?:[ T,]+(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?(?:[ ]?h)?)?"
@@ -132,9 +132,9 @@ def _closed_by_us(incident: Incident, tag: str) -> bool:
 
 def _resolution_position(incident: Incident, tag: str) -> int | None:
     """Where in the history the last notes stand that neither we nor the requester wrote."""
-    mark, requester = tag.strip(), normalised(incident.requester)
+    requester = normalised(incident.requester)
     for position, entry in reversed(list(enumerate(incident.history))):
-        ours = any(text.lstrip().startswith(mark) for text in (entry.notes, entry.detail))
+        ours = our_text(entry, tag) is not None
         asked = bool(requester) and normalised(entry.author) == requester
         if entry.notes.strip() and not ours and not asked:
             return position

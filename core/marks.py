@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from core.catalogue import normalised
-from core.incident import Incident
+from core.incident import HistoryEntry, Incident
 
 _STAMP = re.compile(
     r"\(decisi[oó]n (?P<decision>d-[0-9a-f]+); (?:fila (?P<entry>[0-9a-f-]{36})|sin fila); (?P<kind>[^)]*)\)"
@@ -35,13 +35,15 @@ def write_mark(tag: str, decision: str, entry_id: str | None, kind: str, text: s
 
 def read_marks(incident: Incident, tag: str) -> list[Mark]:
     """Our notes in the history, oldest first."""
-    marks = []
-    for entry in incident.history:
-        for text in (entry.notes, entry.detail):
-            if text.lstrip().startswith(tag.strip()):
-                marks.append(_parse(text.strip()[len(tag.strip()) :]))
-                break
-    return marks
+    texts = (our_text(entry, tag) for entry in incident.history)
+    return [_parse(text) for text in texts if text is not None]
+
+
+def our_text(entry: HistoryEntry, tag: str) -> str | None:
+    """What we wrote in an entry, after the tag; None where a person wrote it."""
+    mark = tag.strip()
+    ours = (text.strip() for text in (entry.notes, entry.detail) if text.lstrip().startswith(mark))
+    return next((text[len(mark) :] for text in ours), None)
 
 
 def _parse(text: str) -> Mark:

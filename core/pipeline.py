@@ -16,7 +16,7 @@ from core.execute import Executor, Outcome
 from core.hostile import gives_orders
 from core.incident import Incident
 from core.knowledge import KnowledgeBase
-from core.marks import ASKED_FOR_POLICY, read_marks
+from core.marks import ASKED_FOR_POLICY, our_text, read_marks
 from core.policy import ineligible
 from core.privacy import PersonalData, strip_identifiers
 from core.reason import Reason
@@ -86,12 +86,10 @@ class Pipeline:
             logger.warning(
                 "etapa fallida", extra={"action": "stage_failed", "reason": error.reason, "error": str(error)}
             )
-            return self._failed(incident, decision, error.reason), Outcome(None, error.reason, str(error))
+            return _failed(decision, error.reason), Outcome(None, error.reason, str(error))
         except Exception as error:  # the one broad handler: this incident goes to a person, the run goes on
             logger.exception("fallo inesperado", extra={"action": "internal_error"})
-            return self._failed(incident, decision, Reason.INTERNAL_ERROR), Outcome(
-                None, Reason.INTERNAL_ERROR, type(error).__name__
-            )
+            return _failed(decision, Reason.INTERNAL_ERROR), Outcome(None, Reason.INTERNAL_ERROR, type(error).__name__)
 
     async def _decide(self, incident: Incident) -> Decision:
         reason = ineligible(incident, self._rules.text_limit)
@@ -141,8 +139,10 @@ class Pipeline:
     def _identity(self, incident: Incident, entry_id: str | None) -> str:
         return decision_id(incident.code, incident.fingerprint(without=self._rules.tag.strip()), entry_id)
 
-    def _failed(self, incident: Incident, decision: Decision, reason: Reason) -> Decision:
-        return Decision(decision.id, LeaveToHuman(reason=reason), decision.verdict, reason, decision.entry)
+
+def _failed(decision: Decision, reason: Reason) -> Decision:
+    """The same decision, left to a person because a stage failed."""
+    return replace(decision, action=LeaveToHuman(reason=reason), reason=reason)
 
 
 def _concerns_desk(decision: Decision) -> bool:
@@ -152,8 +152,7 @@ def _concerns_desk(decision: Decision) -> bool:
 
 def _without_ours(incident: Incident, tag: str) -> Incident:
     """Our own notes are no evidence."""
-    mark = tag.strip()
-    kept = tuple(e for e in incident.history if not any(t.lstrip().startswith(mark) for t in (e.notes, e.detail)))
+    kept = tuple(entry for entry in incident.history if our_text(entry, tag) is None)
     return incident.model_copy(update={"history": kept})
 
 
