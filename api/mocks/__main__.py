@@ -11,7 +11,9 @@ from pathlib import Path
 from api.mocks.desk import create_desk
 from api.mocks.server import DemoServer, create_demo, reset_demo
 from api.mocks.system import create_system
-from core.errors import SpaiError, UsageError
+from config import load_settings
+from core.command_line import Parser, exit_code
+from core.errors import UsageError
 
 _EXAMPLES = """\
 Ejemplos:
@@ -29,19 +31,18 @@ salvo que se pida otra cosa con --direccion: no hay usuarios ni claves, así que
 """
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m api.mocks",
         description="Inicia la mesa de incidencias y el sistema de pólizas de demostración hasta Ctrl-C.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--puerto", type=int, default=8800, metavar="N", help="puerto de la mesa (8800)")
     parser.add_argument(
         "--puerto-sistema", type=int, metavar="N", help="puerto del sistema; si no se indica, el mismo que la mesa"
     )
     parser.add_argument(
-        "--estado", type=Path, default=Path("var/demo"), metavar="DIR", help="carpeta donde se guarda (var/demo)"
+        "--estado", type=Path, metavar="DIR", help="carpeta donde se guarda (demo/ en DIRECTORIO_ESTADO)"
     )
     parser.add_argument("--direccion", default="127.0.0.1", metavar="IP", help="dirección donde se escucha (127.0.0.1)")
     parser.add_argument("--sencilla", action="store_true", help="la mesa ofrece solo el contrato mínimo")
@@ -50,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(arguments: argparse.Namespace, wait_for_signal: Callable[[], object]) -> None:
-    state: Path = arguments.estado
+    state: Path = arguments.estado or load_settings().directorio_estado / "demo"
     for port in (arguments.puerto, arguments.puerto_sistema):
         if port is not None and not 1 <= port <= 65535:
             raise UsageError(f"El puerto {port} no vale: debe estar entre 1 y 65535.")
@@ -90,19 +91,15 @@ def _signals() -> Iterator[Callable[[], object]]:
             signal.set_wakeup_fd(previous)
 
 
+def _run(arguments: argparse.Namespace) -> None:
+    with _signals() as wait_for_signal:
+        _serve(arguments, wait_for_signal)
+
+
 def main() -> int:
     """Serve until interrupted; the exit code of design §3."""
     arguments = _parser().parse_args()
-    try:
-        with _signals() as wait_for_signal:
-            _serve(arguments, wait_for_signal)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except SpaiError as error:
-        print(error, file=sys.stderr)
-        return 3
-    return 0
+    return exit_code(lambda: _run(arguments), interrupted="Interrumpido antes de empezar a servir.")
 
 
 if __name__ == "__main__":

@@ -7,21 +7,18 @@ from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
-from core.errors import DependencyError, UsageError
+from config import load_settings
+from core.command_line import Parser, exit_code
 from llm.history.export import damaged, export
 from llm.history.schema import open_existing
 
-_DIRECTORY = Path(__file__).parents[1] / "historico"
 
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m llm.history", description="Exporta o comprueba el histórico de llamadas al modelo."
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="python -m llm.history", description="Exporta o comprueba el histórico de llamadas al modelo.")
     commands = parser.add_subparsers(dest="orden", required=True, metavar="export|verify")
-    place = argparse.ArgumentParser(add_help=False)
+    place = Parser(add_help=False)
     place.add_argument(
-        "--directorio", type=Path, default=_DIRECTORY, help="carpeta de historico.db (por omisión, llm/historico)"
+        "--directorio", type=Path, help="carpeta de historico.db (por omisión, la que usan las ejecuciones)"
     )
     exporting = commands.add_parser(
         "export", parents=[place], help="un fichero por tarea, listo para el ajuste fino", description=export_help()
@@ -53,17 +50,18 @@ def export_help() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command and returns its exit code: 0 done, 1 damage found, 2 wrong usage, 3 no history."""
     options = _parser().parse_args(arguments)
+    return exit_code(lambda: _run(options), interrupted="Interrumpido: el histórico no se ha tocado.")
+
+
+def _run(options: argparse.Namespace) -> int:
+    directory: Path = options.directorio or load_settings().directorio_historico
     try:
-        with closing(open_existing(options.directorio)) as connection:
+        with closing(open_existing(directory)) as connection:
             if options.orden == "verify":
                 return _verify(connection)
-            folder = options.salida or options.directorio / "export"
-            written = export(connection, options.formato, options.modulo, folder)
-    except (UsageError, DependencyError) as error:
-        sys.stderr.write(f"{error}\n")
-        return 2 if isinstance(error, UsageError) else 3
+            written = export(connection, options.formato, options.modulo, options.salida or directory / "export")
     except sqlite3.Error as error:
-        sys.stderr.write(f"El histórico de {options.directorio} no se puede leer: {error}.\n")
+        sys.stderr.write(f"El histórico de {directory} no se puede leer: {error}.\n")
         return 1
     for path, count in written:
         sys.stdout.write(f"{path}: {count} llamadas\n")

@@ -1,12 +1,12 @@
 """The demo desk and system over HTTP: contract, entity tags, idempotency, state that lasts, and the server itself."""
 
+import os
 import signal
 import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
 
 import httpx
 import pytest
@@ -327,16 +327,16 @@ def test_server_stops_when_the_block_fails(tmp_path):
     assert "demo" not in {thread.name for thread in threading.enumerate()}
 
 
-def _command(*arguments: str, state: Path) -> list[str]:
-    return [sys.executable, "-m", "api.mocks", "--estado", str(state), *arguments]
-
-
 def test_command_serves_until_it_is_told_to_stop(tmp_path):
     # A port that was free a moment ago: the command takes no port 0.
     with DemoServer(create_desk(tmp_path)) as server:
         port = server.url.rpartition(":")[2]
     process = subprocess.Popen(
-        _command("--puerto", port, "--reiniciar", state=tmp_path), cwd=ROOT, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "api.mocks", "--puerto", port, "--reiniciar"],
+        cwd=ROOT,
+        env=os.environ | {"DIRECTORIO_ESTADO": str(tmp_path / "estado")},
+        stdout=subprocess.PIPE,
+        text=True,
     )
     with process:
         assert process.stdout is not None
@@ -346,11 +346,17 @@ def test_command_serves_until_it_is_told_to_stop(tmp_path):
             process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+    assert list((tmp_path / "estado" / "demo").iterdir())
 
 
 def test_command_refuses_a_port_out_of_range(tmp_path):
     done = subprocess.run(
-        _command("--puerto", "70000", state=tmp_path), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "api.mocks", "--puerto", "70000", "--estado", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 2
     assert "70000" in done.stderr

@@ -111,6 +111,16 @@ def test_a_damaged_file_does_not_end_in_a_traceback(tmp_path: Path, capsys: pyte
     assert FILE in capsys.readouterr().err
 
 
+def test_without_a_folder_it_is_the_one_of_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DIRECTORIO_ESTADO", str(tmp_path))
+    with History(tmp_path / "historico") as history:
+        record(history, "choose", "uno")
+    assert main(["verify"]) == 0
+    assert "1 llamadas" in capsys.readouterr().out
+
+
 def test_help_is_in_spanish(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["export", "--help"])
