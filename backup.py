@@ -5,6 +5,8 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
+from core.command_line import Parser, exit_code
+
 _EXAMPLES = """\
 ejemplos:
   python backup.py crear                                 copia en var/copias/ (o donde diga --salida FILE)
@@ -16,16 +18,12 @@ códigos de salida: 0 hecho; 2 uso incorrecto o copia dañada; 3 no se llega a u
 """
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python backup.py",
         description="Copia de seguridad de la base de conocimiento (vectores y filas) y del catálogo, en un fichero.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
     )
-    options = parser.add_argument_group("opciones")
-    options.add_argument("-h", "--help", action="help", help="muestra esta ayuda y termina")
     orders = parser.add_subparsers(title="órdenes", dest="order", required=True, metavar="ORDEN")
     create = orders.add_parser("crear", help="guarda todo en un fichero comprimido con sus sumas SHA-256")
     create.add_argument("--salida", type=Path, metavar="FILE", help="dónde (por defecto, en copias/ del estado)")
@@ -40,17 +38,10 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code of design §3."""
     options = _parser().parse_args(arguments)
-    from core.errors import DependencyError, UsageError
-
-    try:
-        print(_run(options))
-    except (UsageError, DependencyError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 3
-    except KeyboardInterrupt:
-        print("Interrumpido: sigue sirviendo la base de conocimiento que había.", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(
+        lambda: print(_run(options)),
+        interrupted="Interrumpido: sigue sirviendo la base de conocimiento que había.",
+    )
 
 
 def _run(options: argparse.Namespace) -> str:

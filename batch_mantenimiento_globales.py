@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from core.command_line import Parser, exit_code
+
 _EXAMPLES = """\
 ejemplos:
   python batch_mantenimiento_globales.py               mira lo cerrado en los últimos 3 meses
@@ -31,17 +33,13 @@ def _months(text: str) -> int:
     return int(text)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python batch_mantenimiento_globales.py",
         description="Propone filas para el catálogo a partir de las incidencias cerradas, y aplica las revisadas.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
     )
-    options = parser.add_argument_group("opciones")
-    options.add_argument("-h", "--help", action="help", help="muestra esta ayuda y termina")
-    what = options.add_mutually_exclusive_group()
+    what = parser.add_mutually_exclusive_group()
     what.add_argument(
         "--meses", type=_months, metavar="N", default=3, help="cerradas en los últimos N (por defecto, 3)"
     )
@@ -52,16 +50,10 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code of design §3."""
     options = _parser().parse_args(arguments)
-    from core.errors import DependencyError, StageError, UsageError
-
-    try:
-        return _run(options)
-    except (UsageError, DependencyError, StageError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 3
-    except KeyboardInterrupt:
-        print("Interrumpido: no queda nada a medias. Si aplicaba filas, ejecute `python batch.py`.", file=sys.stderr)
-        return 130
+    return exit_code(
+        lambda: _run(options),
+        interrupted="Interrumpido: no queda nada a medias. Si aplicaba filas, ejecute `python batch.py`.",
+    )
 
 
 def _run(options: argparse.Namespace) -> int:

