@@ -6,6 +6,8 @@ from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
+from core.command_line import Parser, exit_code
+
 _EXAMPLES = """\
 ejemplos:
   python batch.py                          pone al día la base con resources/PROBLEMAS_GLOBALES.csv
@@ -13,47 +15,38 @@ ejemplos:
   python batch.py --completo               la rehace entera al lado y la cambia de una vez
   python batch.py --estricto               no guarda nada si alguna fila está mal
   python batch.py --resumir                prueba a guardar resúmenes de las filas; se quedan solo si se mide que
-                                           mejoran la búsqueda con las redacciones de resources/REDACCIONES.csv
+                                           mejoran la búsqueda. Para medirlo escriba resources/REDACCIONES.csv
+                                           (TEXTO, COMPONENTE, DESCRIPCION): cómo contó alguien el problema y qué
+                                           fila es; con menos de 20 no se resume nada
 
 códigos de salida: 0 hecho; 2 uso, configuración o fichero incorrectos; 3 no se llega a una dependencia
 """
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python batch.py",
         description="Lleva el catálogo de problemas conocidos a la base de conocimiento.\nSolo se tocan las filas que "
         "han cambiado; si se interrumpe, sigue sirviendo la que había.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
     )
-    options = parser.add_argument_group("opciones")
-    options.add_argument("-h", "--help", action="help", help="muestra esta ayuda y termina")
-    options.add_argument("--catalogo", type=Path, metavar="FILE", help="catálogo (por defecto, el de los recursos)")
-    options.add_argument(
+    parser.add_argument("--catalogo", type=Path, metavar="FILE", help="catálogo (por defecto, el de los recursos)")
+    parser.add_argument(
         "--correctivos", type=Path, metavar="FILE", help="correctivos abiertos (por defecto, si existe)"
     )
-    options.add_argument("--completo", action="store_true", help="rehace la base entera en lugar de solo lo cambiado")
-    options.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
-    options.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
+    parser.add_argument("--completo", action="store_true", help="rehace la base entera en lugar de solo lo cambiado")
+    parser.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
+    parser.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code of design §3."""
     options = _parser().parse_args(arguments)
-    from core.errors import DependencyError, UsageError
-
-    try:
-        print(_run(options))
-    except (UsageError, DependencyError) as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 2 if isinstance(error, UsageError) else 3
-    except KeyboardInterrupt:
-        print("Interrumpido: sigue sirviendo la base de conocimiento que había.", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code(
+        lambda: print(_run(options)),
+        interrupted="Interrumpido: sigue sirviendo la base de conocimiento que había.",
+    )
 
 
 def _run(options: argparse.Namespace) -> str:
