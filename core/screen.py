@@ -1,6 +1,7 @@
 """The run's summary as an operator reads it on the terminal."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,26 @@ _WORDS = {
 }
 
 
+_STAGES = {
+    "attachments": "adjuntos",
+    "intake": "datos personales",
+    "search": "búsqueda",
+    "judge": "juicio",
+    "choose": "elección",
+    "critic": "crítico",
+    "reformulate": "reformulación",
+    "act": "actuación",
+}
+_QUICK = 0.1
+"""Seconds (p95) below which a stage is not worth a word."""
+
+MOST_CODES = 6
+"""Incidents named per reason; the report has them all."""
+FEW_WAITING = 5
+"""As many waiting incidents as this are shown one by one, with the row each resembles most."""
+MOST_DONE = 40
+
+
 def show(report: RunReport, path: Path, console: Console) -> None:
     """What was done, what waits for a person and why, what it cost, where the report is."""
     summary = report.resumen
@@ -32,10 +53,16 @@ def show(report: RunReport, path: Path, console: Console) -> None:
     )
     done = [r for r in report.incidencias if r.resultado is Result.AUTOMATIC]
     if done:
-        console.print(_table("Hecho por el sistema" if not simulated else "Se habría hecho", done, acted=True))
+        console.print(
+            _table("Hecho por el sistema" if not simulated else "Se habría hecho", done[:MOST_DONE], acted=True)
+        )
+        if len(done) > MOST_DONE:
+            console.print(f"  … y {len(done) - MOST_DONE} más, en el informe")
     rest = [r for r in report.incidencias if r.resultado is not Result.AUTOMATIC]
     if rest:
-        console.print(_table("Esperan a una persona", rest, acted=False))
+        few = len(rest) <= FEW_WAITING
+        console.print(_table("Esperan a una persona", rest, acted=False) if few else _by_reason(rest))
+    console.print()
     for line in _figures(summary):
         console.print(line, highlight=False)
     console.print(f"Informe: {path}", highlight=False, markup=False, soft_wrap=True)
@@ -50,9 +77,7 @@ def _table(title: str, results: Iterable[IncidentResult], *, acted: bool) -> Tab
     for result in results:
         row = result.descripcion_fila or next(iter(result.candidatos), "")
         action = f"{result.tipo} → {result.buzon_destino}" if result.buzon_destino else result.tipo
-        why = result.motivo.text + (
-            f" ({result.detalle})" if result.detalle and result.resultado is Result.ERROR else ""
-        )
+        why = result.motivo.text + (_because(result.detalle) if result.resultado is Result.ERROR else "")
         if acted and result.motivo is Reason.MISSING_POLICY:
             action += " (se pide la póliza)"
         approval = "" if result.aprobacion is None else str(result.aprobacion)
@@ -60,6 +85,38 @@ def _table(title: str, results: Iterable[IncidentResult], *, acted: bool) -> Tab
         # As `Text`: words in brackets from outside are no markup.
         table.add_row(*map(Text, (result.codIncidencia, action if acted else why, approval, shown)))
     return table
+
+
+def _by_reason(results: Sequence[IncidentResult]) -> Table:
+    """Each reason with its count and a few of its incidents: the faults first, then the most frequent."""
+    groups: dict[tuple[bool, Reason], list[IncidentResult]] = {}
+    for result in results:
+        groups.setdefault((result.resultado is Result.ERROR, result.motivo), []).append(result)
+    table = Table.grid(padding=(0, 2, 0, 0), pad_edge=False)
+    table.title, table.title_justify = f"\nEsperan a una persona ({len(results)})", "left"
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column()
+    for (fault, reason), group in sorted(groups.items(), key=lambda item: (not item[0][0], -len(item[1]))):
+        told = Counter(result.detalle for result in group).most_common(1)[0][0]
+        why = f"error: {reason.text}{_because(told)}" if fault else reason.text
+        table.add_row(Text(f"  {len(group)}", "bold"), Text(why, "bold red" if fault else "bold"))
+        table.add_row("", Text(_codes(group)))
+    return table
+
+
+def _codes(results: Sequence[IncidentResult]) -> str:
+    """The nearest to being done come first, with their approval."""
+    ordered = sorted(results, key=lambda result: -(result.aprobacion if result.aprobacion is not None else -1))
+    named = [
+        result.codIncidencia + (f" ({result.aprobacion})" if result.aprobacion is not None else "")
+        for result in ordered[:MOST_CODES]
+    ]
+    more = len(results) - len(named)
+    return ", ".join(named) + (f" … y {more} más" if more else "")
+
+
+def _because(detail: str) -> str:
+    return f" ({detail})" if detail else ""
 
 
 def _figures(summary: dict[str, Any]) -> Iterable[str]:
@@ -70,8 +127,9 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
         f"{summary['tokens_por_incidencia']} tokens"
     )
     stages = sorted(summary["segundos_por_etapa"].items(), key=lambda item: -item[1]["mediana"])
-    if stages:
-        named = ", ".join(f"{name} {value['mediana']} (p95 {value['p95']})" for name, value in stages)
+    slow = [(name, value) for name, value in stages if value["p95"] >= _QUICK]
+    if slow:
+        named = ", ".join(f"{_STAGES.get(name, name)} {value['mediana']} (p95 {value['p95']})" for name, value in slow)
         yield f"Segundos por etapa, mediana: {named}"
     if summary["rechazadas_por_el_critico"]:
         where = escape(str(summary.get("rechazos")))

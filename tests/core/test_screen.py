@@ -9,7 +9,7 @@ from rich.console import Console
 
 from core.reason import Reason
 from core.report import IncidentResult, Result, RunReport, summarise
-from core.screen import show
+from core.screen import MOST_DONE, show
 
 
 def _result(code: str, **fields: Any) -> IncidentResult:
@@ -35,10 +35,9 @@ def test_what_was_done_and_what_waits() -> None:
         _result("INC-3", **ACTED | {"tipo": "en espera", "motivo": Reason.MISSING_POLICY}),
         _result("INC-4", aprobacion=40, descripcion_fila="d" * 90),
         _result("INC-5", resultado=Result.ERROR, motivo=Reason.MODEL_TIMEOUT, detalle="tras 120 s"),
-        _result("INC-6", detalle="esto no se enseña"),
     )
-    assert "Ejecución e-1: 6 incidencias" in told
-    assert "3 resueltas automáticamente, 2 para una persona, 1 con error" in told
+    assert "Ejecución e-1: 5 incidencias" in told
+    assert "3 resueltas automáticamente, 1 para una persona, 1 con error" in told
     assert "propuestas" not in told
     done, waiting = told.split("Esperan a una persona")
     assert "Hecho por el sistema" in done
@@ -50,8 +49,50 @@ def test_what_was_done_and_what_waits() -> None:
     assert "d" * 70 + "…" in waiting
     assert "d" * 71 not in waiting
     assert "el modelo ha tardado demasiado (tras 120 s)" in waiting
-    assert "esto no se enseña" not in told
     assert told.rstrip().endswith("Informe: informes/reporte.json")
+
+
+def _many() -> list[IncidentResult]:
+    return [
+        *[_result(f"INC-A{n}", motivo=Reason.NO_CANDIDATE, detalle="esto no se enseña") for n in range(9)],
+        *[_result(f"INC-B{n}", aprobacion=n) for n in range(7)],
+        _result("INC-C", motivo=Reason.ALREADY_TRIED),
+        _result("INC-D", resultado=Result.ERROR, motivo=Reason.DESK_REFUSED, detalle="409"),
+    ]
+
+
+def test_many_that_wait_are_told_by_reason() -> None:
+    told = [line.strip() for line in _shown(*_many()).partition("Esperan a una persona (18)")[2].splitlines()]
+    assert told[1:9] == [
+        "1  error: la mesa ha rechazado el cambio (409)",
+        "INC-D",
+        "9  ningún problema conocido se le parece",
+        "INC-A0, INC-A1, INC-A2, INC-A3, INC-A4, INC-A5 … y 3 más",
+        "7  la aprobación no llega al umbral",
+        "INC-B6 (6), INC-B5 (5), INC-B4 (4), INC-B3 (3), INC-B2 (2), INC-B1 (1) … y 1 más",
+        "1  esa solución ya se probó",
+        "INC-C",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_the_reasons_fit_the_terminal(width: int) -> None:
+    told = _shown(*_many(), width=width)
+    assert max(len(line) for line in told.splitlines() if not line.startswith("Informe:")) <= width
+    assert "y 3 más" in " ".join(told.split())
+
+
+def test_a_long_list_of_what_was_done_is_cut() -> None:
+    told = _shown(*[_result(f"INC-{n:03}", **ACTED) for n in range(MOST_DONE + 3)])
+    assert f"INC-{MOST_DONE - 1:03}" in told
+    assert f"INC-{MOST_DONE:03}" not in told
+    assert "… y 3 más, en el informe" in told
+
+
+def test_quick_stages_are_left_out() -> None:
+    told = _shown(_result("INC-1", etapas={"judge": 1.0, "intake": 0.01}))
+    assert "juicio 1.0" in told
+    assert "datos personales" not in told
 
 
 def test_a_simulation_says_that_nothing_was_changed() -> None:
@@ -78,7 +119,7 @@ def test_nothing_to_work() -> None:
         pytest.param(
             {"rechazos": "rejected/hoy.csv"}, "Rechazadas por el crítico: 1 (rejected/hoy.csv)", id="rejected"
         ),
-        pytest.param({}, "search 3.0 (p95 3.0), judge 1.0 (p95 1.0)", id="slowest stage first"),
+        pytest.param({}, "búsqueda 3.0 (p95 3.0), juicio 1.0 (p95 1.0)", id="slowest stage first"),
         pytest.param({}, "2.0 llamadas al modelo", id="cost"),
     ],
 )
