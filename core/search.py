@@ -3,6 +3,8 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from core.knowledge import KnowledgeBase, KnownEntry
 from core.lexical import LexicalIndex, Scores, grams, stems
 from core.ports import Embedder, Vectors
@@ -67,6 +69,8 @@ class Searcher:
         texts = [entry.embed_text for entry in self.entries.values()]
         self._words = LexicalIndex(texts, stems())
         self._grams = LexicalIndex(texts, grams)
+        self._stored: dict[str, dict[str, Vectors]] = {}
+        """Vectors read so far, by id: Qdrant in process copies them number by number."""
 
     @property
     def mailboxes(self) -> frozenset[str]:
@@ -115,7 +119,7 @@ class Searcher:
     ) -> dict[str, Evidence]:
         """Every raw score for `ids`; cosines that the lists do not have are computed from the stored vectors."""
         missing = sorted(i for i in ids if any(i not in cosines.get(name, {}) for name in asked.vectors))
-        more = self._knowledge.cosines(asked.vectors, missing)
+        more = self._cosines(asked.vectors, missing)
         result = {}
         for entry_id in ids:
             row = self._rows.get(entry_id)
@@ -124,6 +128,24 @@ class Searcher:
             dense = {name: cosines.get(name, {}).get(entry_id, more[name].get(entry_id, 0.0)) for name in asked.vectors}
             result[entry_id] = Evidence(**dense, bm25=float(asked.words[row]), ngrams=float(asked.letters[row]))
         return result
+
+    def _cosines(self, vectors: Mapping[str, Vectors], ids: Sequence[str]) -> dict[str, dict[str, float]]:
+        """Per named vector the cosine with each of `ids` that is stored."""
+        self._stored.update(self._knowledge.vectors([i for i in ids if i not in self._stored]))
+        found = {}
+        for name, vector in vectors.items():
+            known = [i for i in ids if name in self._stored.get(i, {})]
+            values = cosines(vector, np.stack([self._stored[i][name] for i in known])) if known else []
+            found[name] = dict(zip(known, values, strict=True))
+        return found
+
+
+def cosines(vector: Vectors, rows: Vectors) -> list[float]:
+    """Of `vector`, (width,), with each of `rows`, (n, width); 0 where one of the two has no length."""
+    one, many = vector.astype(np.float64), rows.astype(np.float64)
+    norms = np.linalg.norm(many, axis=1) * np.linalg.norm(one)
+    products = many @ one
+    return [float(value) for value in np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)]
 
 
 def _compared(candidates: list[Candidate]) -> list[Candidate]:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 from qdrant_client import QdrantClient
 
 from core.catalogue import CatalogueEntry
@@ -92,17 +91,14 @@ class KnowledgeBase:
             self._check_version(point for hits in found.values() for point, _ in hits)
             return {name: [(point.id, cosine) for point, cosine in hits] for name, hits in found.items()}
 
-    def cosines(self, vectors: Mapping[str, Vectors], ids: Sequence[str]) -> dict[str, dict[str, float]]:
-        """Per named vector the cosine with each of `ids`; ids that are not there are left out."""
+    def vectors(self, ids: Sequence[str]) -> dict[str, dict[str, Vectors]]:
+        """Entry id -> vector name -> (width,) float32 of length 1; ids that are not there are left out."""
         if not ids:
-            return {name: {} for name in vectors}
+            return {}
         with self._serving():
             points = self.shelf.retrieve(self.shelf.name, ids, vectors=True)
             self._check_version(points)
-        return {
-            name: {point.id: _cosine(vector, point.vectors[name]) for point in points if name in point.vectors}
-            for name, vector in vectors.items()
-        }
+        return {point.id: point.vectors for point in points}
 
     def _check_version(self, points: Iterable[Point]) -> None:
         """Another process may have rebuilt it with other vectors: cosines across two embedders mean nothing."""
@@ -117,9 +113,3 @@ class KnowledgeBase:
             if isinstance(error, KnowledgeMissing):
                 raise
             raise Retryable(Reason.KNOWLEDGE_UNAVAILABLE, str(error)) from error
-
-
-def _cosine(a: Vectors, b: Vectors) -> float:
-    a, b = a.reshape(-1).astype(np.float64), b.astype(np.float64)
-    norms = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return float(a @ b) / norms if norms > 0 else 0.0

@@ -252,7 +252,7 @@ def test_personal_data_is_neither_embedded_nor_stored(client: QdrantClient) -> N
 # Asking
 
 
-def test_nearest_and_cosines_agree_with_numpy(knowledge: KnowledgeBase) -> None:
+def test_nearest_and_vectors_agree_with_numpy(knowledge: KnowledgeBase) -> None:
     entries = [_entry(i, description=f"palabra{i} palabra{i + 1} común") for i in range(300)]
     knowledge.build(entries)
     embedder = knowledge.embedder
@@ -266,12 +266,12 @@ def test_nearest_and_cosines_agree_with_numpy(knowledge: KnowledgeBase) -> None:
         expected = dict(zip((entry.id for entry in entries), (stored[name] @ vectors[name]).tolist(), strict=True))
         assert dict(hits) == pytest.approx({i: expected[i] for i, _ in hits}, abs=1e-5)
         assert [c for _, c in hits] == sorted((c for _, c in hits), reverse=True)
-    some = [entries[3].id, entries[250].id, "00000000-0000-0000-0000-000000000000"]
-    cosines = knowledge.cosines(vectors, some)
-    for name in vectors:
-        expected = {e.id: float(stored[name][i] @ vectors[name]) for i, e in enumerate(entries) if e.id in some}
-        assert cosines[name] == pytest.approx(expected, abs=1e-5)
-    assert knowledge.cosines(vectors, []) == {"a": {}, "b": {}}
+    found = knowledge.vectors([entries[3].id, entries[250].id, "00000000-0000-0000-0000-000000000000"])
+    assert set(found) == {entries[3].id, entries[250].id}
+    for i in (3, 250):
+        for name in vectors:
+            np.testing.assert_allclose(found[entries[i].id][name], stored[name][i], atol=1e-5)
+    assert knowledge.vectors([]) == {}
 
 
 def test_get_is_fresh_and_mailboxes_are_those_of_the_catalogue(knowledge: KnowledgeBase) -> None:
@@ -299,7 +299,7 @@ def test_built_with_another_embedder_is_refused(client: QdrantClient, knowledge:
     vectors = {name: m[0] for name, m in other.embedder.queries(["x"]).items()}
     with pytest.raises(DependencyError, match="otro modelo de vectores"):
         other.entries()
-    for ask in (lambda: other.nearest(vectors, 2), lambda: other.cosines(vectors, [_entry(1).id])):
+    for ask in (lambda: other.nearest(vectors, 2), lambda: other.vectors([_entry(1).id])):
         with pytest.raises(Retryable) as caught:
             ask()
         assert caught.value.reason is Reason.KNOWLEDGE_UNAVAILABLE
@@ -321,7 +321,7 @@ def test_qdrant_failing_while_serving_is_retryable(client: QdrantClient, knowled
     for ask in (
         lambda: knowledge.get(_entry(1).id),
         lambda: knowledge.nearest(vectors, 2),
-        lambda: knowledge.cosines(vectors, [_entry(1).id]),
+        lambda: knowledge.vectors([_entry(1).id]),
     ):
         with pytest.raises(Retryable) as caught:
             ask()
@@ -402,8 +402,9 @@ def test_a_server_is_driven_by_the_same_code(unused_tcp_port: int, tmp_path: Pat
         vectors = {name: m[0] for name, m in knowledge.embedder.queries(["Pólizas: problema 7"]).items()}
         nearest = knowledge.nearest(vectors, 3)
         assert nearest["a"][0] == (_entry(7).id, pytest.approx(1.0, abs=1e-5))
-        cosines = knowledge.cosines(vectors, [entry_id for entry_id, _ in nearest["b"]])
-        assert cosines["b"] == pytest.approx(dict(nearest["b"]), abs=1e-5)
+        stored = knowledge.vectors([entry_id for entry_id, _ in nearest["b"]])
+        again = {entry_id: float(rows["b"] @ vectors["b"]) for entry_id, rows in stored.items()}
+        assert again == pytest.approx(dict(nearest["b"]), abs=1e-5)
 
         now = datetime(2025, 1, 2, tzinfo=UTC)
         create_backup(knowledge.shelf, [], tmp_path / "c", now=now)

@@ -3,14 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 
+import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
 from core.catalogue import CatalogueEntry, Resolution
 from core.errors import Retryable
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable
+from core.ports import Vectors
 from core.reason import Reason
-from core.search import WEIGHTS, Candidate, Evidence, Searcher
+from core.search import WEIGHTS, Candidate, Evidence, Searcher, cosines
 from tests.core.hash_embedder import HashEmbedder
 
 WIDTHS = {"e5": 32, "use": 48}
@@ -126,6 +128,44 @@ def test_a_row_written_afterwards_is_left_for_the_next_run(knowledge: KnowledgeB
     knowledge.build([*ROWS, _row("ratón perdido")])
     assert "ratón perdido" not in _names(searcher.search(["ratón perdido"]))
     assert "ratón perdido" in _names(_searcher(knowledge).search(["ratón perdido"]))
+
+
+def test_each_vector_is_read_once_and_the_evidence_stays_the_same(
+    knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    vectors = knowledge.vectors
+
+    def counted(ids: Sequence[str]) -> dict[str, dict[str, Vectors]]:
+        read.extend(ids)
+        return vectors(ids)
+
+    monkeypatch.setattr(knowledge, "vectors", counted)
+    searcher = _searcher(knowledge, limit=1)
+    texts = ["contraseña caducada", "pantalla negra", "recibo y buzón"]
+    first = searcher.search(texts)
+    assert searcher.search(texts) == first
+    assert len(set(read)) == len(read) > 0
+    asked = {text: knowledge.embedder.queries([text]) for text in texts}
+    rows = {row.id: knowledge.embedder.passages([row.description]) for row in ROWS}
+    for candidate in first:
+        for name in WIDTHS:
+            expected = cosines(asked[texts[0]][name][0], rows[candidate.entry.id][name])
+            assert getattr(candidate.evidence, name) == pytest.approx(expected[0], abs=1e-5)
+
+
+def test_a_row_taken_away_afterwards_is_no_error(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge)
+    knowledge.build(ROWS[1:])
+    [gone] = [c for c in searcher.search(["buzón lleno"]) if c.entry.id == ROWS[0].id]
+    assert gone.evidence.e5 == 0
+    assert gone.evidence.bm25 > 0
+
+
+def test_cosines() -> None:
+    rows = np.array([[1, 0], [0, 2], [3, 4], [0, 0]], np.float32)
+    assert cosines(np.array([2, 0], np.float32), rows) == pytest.approx([1, 0, 0.6, 0])
+    assert cosines(np.zeros(2, np.float32), rows) == [0, 0, 0, 0]
 
 
 def test_mailboxes(knowledge: KnowledgeBase) -> None:
