@@ -7,6 +7,7 @@ from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
 from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Verdict
 from core.errors import Terminal
+from core.incident import Incident
 from core.ports import SystemAnswer
 from core.reason import Reason
 
@@ -31,9 +32,13 @@ class Decision:
     """The row the action comes from, or the best one found for a person to look at."""
 
 
-def decision_id(code: str, fingerprint: str, entry_id: str | None) -> str:
-    """`d-` and 12 hex digits."""
-    return "d-" + hashlib.sha256(f"{code}\n{fingerprint}\n{entry_id}".encode()).hexdigest()[:12]
+def decision_id(incident: Incident, tag: str, entry_id: str | None) -> str:
+    """`d-` and 12 hex digits, the same over our own notes (those with `tag`).
+
+    Without a row it is the id of a note left for a person, which must not pass for the mark of a row's action later.
+    """
+    fingerprint = incident.fingerprint(without=tag.strip())
+    return "d-" + hashlib.sha256(f"{incident.code}\n{fingerprint}\n{entry_id}".encode()).hexdigest()[:12]
 
 
 def action_for(entry: CatalogueEntry, policies: tuple[str, ...], *, asked_before: bool) -> Action:

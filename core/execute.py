@@ -1,14 +1,14 @@
 """Carry a decision out: re-read, act once, read back. What the desk did not confirm did not happen."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.actions import CallSystem, Close, DeskAction, DeskChange, DeskVerb, LeaveToHuman, Reassign, Wait
 from core.catalogue import normalised
-from core.decision import Decision, action_from_system
+from core.decision import Decision, action_from_system, decision_id
 from core.errors import Retryable, StageError, Terminal
 from core.incident import Incident
-from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, carries, write_mark
+from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, carries, waits_for_person, write_mark
 from core.ports import ExternalSystem, IncidentDesk
 from core.reason import Reason
 
@@ -45,6 +45,7 @@ class Executor:
             case CallSystem() as call:
                 action = await self._ask_system(incident, call)
                 if isinstance(action, LeaveToHuman):
+                    await self.leave_note(incident, replace(decision, reason=action.reason), action.note)
                     return Outcome(None, action.reason, action.note)
                 await self._apply(incident, decision, action)
                 return Outcome(action, Reason.APPROVED)
@@ -52,17 +53,24 @@ class Executor:
                 await self._apply(incident, decision, action)
                 return Outcome(action, decision.reason)
 
-    async def leave_note(self, incident: Incident, decision: Decision) -> None:
-        """For the person who takes it, where the desk has notes; once per decision. Its failure costs nothing."""
-        if carries(incident, decision.id):
+    async def leave_note(self, incident: Incident, decision: Decision, said: str = "") -> None:
+        """For the person who takes it, where the desk has notes; one until somebody else writes.
+
+        `said`: what a system answered, if one was asked. Whatever fails here is logged and costs nothing.
+        """
+        note_id = decision_id(incident, self._tag, None)
+        if carries(incident, note_id) or waits_for_person(incident, self._tag):
             return
         row = decision.entry
         best = f" Lo más parecido del catálogo: «{row.description}»." if row and decision.verdict else ""
-        text = f"Queda para una persona: {decision.reason.text}.{best}"
+        answer = f" El sistema ha respondido: «{said}»." if said else ""
+        text = f"Queda para una persona: {decision.reason.text}.{best}{answer}"
         try:
-            await self._desk.note(incident, write_mark(self._tag, decision.id, None, LEFT_TO_PERSON, text), decision.id)
+            await self._desk.note(incident, write_mark(self._tag, note_id, None, LEFT_TO_PERSON, text), note_id)
         except StageError as error:
             logger.warning("no se pudo dejar la nota", extra={"action": "note_failed", "reason": error.reason})
+        except Exception:  # the outcome is known already: nothing that goes wrong with a note may change it
+            logger.exception("no se pudo dejar la nota", extra={"action": "note_failed"})
 
     async def _ask_system(self, incident: Incident, call: CallSystem) -> DeskAction | LeaveToHuman:
         policy = await self._system.policy(call.policy)

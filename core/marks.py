@@ -58,6 +58,12 @@ def carries(incident: Incident, decision: str) -> bool:
     return decision in incident.model_dump_json(by_alias=True)
 
 
+def waits_for_person(incident: Incident, tag: str) -> bool:
+    """Whether the last word in the history is our note that leaves it to a person: one more would say nothing new."""
+    last = our_text(incident.history[-1], tag) if incident.history else None
+    return last is not None and _parse(last).kind == LEFT_TO_PERSON
+
+
 def was_tried(entry_id: str, solution: str, marks: Collection[Mark]) -> bool:
     """Whether one of our marks shows that this row was already tried.
 

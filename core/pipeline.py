@@ -86,10 +86,14 @@ class Pipeline:
             logger.warning(
                 "etapa fallida", extra={"action": "stage_failed", "reason": error.reason, "error": str(error)}
             )
-            return _failed(decision, error.reason), Outcome(None, error.reason, str(error))
+            outcome = Outcome(None, error.reason, str(error))
         except Exception as error:  # the one broad handler: this incident goes to a person, the run goes on
             logger.exception("fallo inesperado", extra={"action": "internal_error"})
-            return _failed(decision, Reason.INTERNAL_ERROR), Outcome(None, Reason.INTERNAL_ERROR, type(error).__name__)
+            outcome = Outcome(None, Reason.INTERNAL_ERROR, type(error).__name__)
+        failed = _failed(decision, outcome.reason)
+        if not self._rules.simulate and outcome.reason not in _NO_NOTE:
+            await self._executor.leave_note(incident, failed)
+        return failed, outcome
 
     async def _decide(self, incident: Incident) -> Decision:
         reason = ineligible(incident, self._rules.text_limit)
@@ -133,11 +137,14 @@ class Pipeline:
     def _left(
         self, incident: Incident, verdict: Verdict | None, reason: Reason, entry: CatalogueEntry | None
     ) -> Decision:
-        """Its id names no row: a note left for a person must not pass for the mark of that row's action later."""
         return Decision(self._identity(incident, None), LeaveToHuman(reason=reason), verdict, reason, entry)
 
     def _identity(self, incident: Incident, entry_id: str | None) -> str:
-        return decision_id(incident.code, incident.fingerprint(without=self._rules.tag.strip()), entry_id)
+        return decision_id(incident, self._rules.tag, entry_id)
+
+
+_NO_NOTE = frozenset({Reason.TOUCHED_MEANWHILE, Reason.DESK_UNAVAILABLE})
+"""A person has it already, or nobody would take the note."""
 
 
 def _failed(decision: Decision, reason: Reason) -> Decision:

@@ -8,6 +8,7 @@ from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
 from core.catalogue import CatalogueEntry
 from core.decision import ASK_FOR_POLICY, action_for, action_from_system, decision_id
 from core.errors import Terminal
+from core.incident import Incident
 from core.ports import SystemAnswer
 from core.reason import Reason
 
@@ -116,7 +117,8 @@ def test_answers_that_cannot_be_carried_out(answer: dict[str, str], reason: Reas
 
 
 def test_decision_id_depends_on_state_and_row_only() -> None:
-    ids = {decision_id(c, f, e) for c in ("I1", "I2") for f in ("f", "g") for e in ("r", "s", None)}
+    states = [Incident(code=code, description=text) for code in ("I1", "I2") for text in ("f", "g")]
+    ids = {decision_id(state, "[T] ", entry) for state in states for entry in ("r", "s", None)}
     assert len(ids) == 12
-    assert decision_id("I1", "f", "r") == decision_id("I1", "f", "r")
+    assert decision_id(states[0], "[T] ", "r") == decision_id(states[0], "[T] ", "r")
     assert all(re.fullmatch(r"d-[0-9a-f]{12}", found) for found in ids)

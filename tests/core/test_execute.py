@@ -328,14 +328,20 @@ async def test_the_systems_answer_is_carried_out(answer: SystemAnswer, expected:
 async def test_the_system_leaves_it_to_a_person() -> None:
     desk = MemoryDesk([incident()])
     system = MemorySystem({"123456": {}}, {("123456", "fxprovicion"): SystemAnswer(resolution="manual", solution="A")})
-    assert await carry_out(desk, decided(CALL), system) == Outcome(None, Reason.MANUAL_ENTRY, "A")
+    for _ in range(2):
+        assert await carry_out(desk, decided(CALL), system) == Outcome(None, Reason.MANUAL_ENTRY, "A")
     assert desk.changes == []
+    [mark] = read_marks(await desk.read("I1"), TAG)
+    assert "El sistema ha respondido: «A»" in mark.text
 
 
 async def test_an_unknown_policy_goes_to_a_person() -> None:
     desk, system = MemoryDesk([incident()]), MemorySystem()
     assert await carry_out(desk, decided(CALL), system) == Outcome(None, Reason.UNKNOWN_POLICY)
     assert (desk.changes, system.checks) == ([], [])
+    [mark] = read_marks(await desk.read("I1"), TAG)
+    assert (mark.kind, mark.decision != "d-0123456789ab") == (LEFT_TO_PERSON, True)
+    assert Reason.UNKNOWN_POLICY.text in mark.text
 
 
 @pytest.mark.parametrize(
@@ -388,7 +394,7 @@ async def test_a_note_is_left_once(fields: dict[str, object], names_row: bool) -
         assert await carry_out(desk, decision) == Outcome(None, reason)
     after = await desk.read("I1")
     [mark] = read_marks(after, TAG)
-    assert (mark.decision, mark.kind, mark.entry_id) == (decision.id, LEFT_TO_PERSON, None)
+    assert (mark.decision, mark.kind, mark.entry_id) == (decision_id(after, TAG, None), LEFT_TO_PERSON, None)
     assert reason.text in mark.text
     assert (ROW.description in mark.text) is names_row
     assert (after.status, after.mailbox, desk.changes) == ("Abierta", "Soporte", [])
@@ -414,9 +420,31 @@ async def test_a_plain_desk_gets_no_note() -> None:
     assert await desk.read("I1") == incident()
 
 
-async def test_a_note_that_fails_costs_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    desk = MemoryDesk([incident()])
-    desk.fail_next("note", Terminal(Reason.DESK_REFUSED))
+async def test_no_more_notes_where_each_one_changes_the_incident() -> None:
+    """A desk that stamps the time of the last change makes every reading a new state."""
+
+    class Stamping(MemoryDesk):
+        async def read(self, code: str) -> Incident:
+            found = await super().read(code)
+            return found.model_copy(update={"opened": f"sello {len(found.history)}"})
+
+    desk = Stamping([incident()])
+    decision = decided(LeaveToHuman(reason=Reason.NO_CANDIDATE), reason=Reason.NO_CANDIDATE)
+    for _ in range(2):
+        await carry_out(desk, decision)
+    assert len((await desk.read("I1")).history) == 1
+    desk.touch("I1", note="¿Cómo va esto?")
+    await carry_out(desk, decision)
+    assert len((await desk.read("I1")).history) == 3
+
+
+@pytest.mark.parametrize("fault", [Terminal(Reason.DESK_REFUSED), ZeroDivisionError()], ids=["refused", "unexpected"])
+async def test_a_note_that_fails_costs_nothing(fault: Exception, caplog: pytest.LogCaptureFixture) -> None:
+    class Refusing(MemoryDesk):
+        async def note(self, incident: Incident, text: str, key: str) -> bool:
+            raise fault
+
+    desk = Refusing([incident()])
     decision = decided(LeaveToHuman(reason=Reason.NO_CANDIDATE), reason=Reason.NO_CANDIDATE)
     with caplog.at_level(logging.WARNING):
         assert await carry_out(desk, decision) == Outcome(None, Reason.NO_CANDIDATE)
@@ -427,7 +455,7 @@ async def test_the_decisions_id_is_stable_over_our_own_notes() -> None:
     desk = MemoryDesk([incident()])
 
     async def identity() -> str:
-        return decision_id("I1", (await desk.read("I1")).fingerprint(without=TAG.strip()), ROW.id)
+        return decision_id(await desk.read("I1"), TAG, ROW.id)
 
     first = await identity()
     await carry_out(desk, decided(LeaveToHuman(reason=Reason.NO_CANDIDATE), reason=Reason.NO_CANDIDATE, id=first))

@@ -296,6 +296,10 @@ async def test_what_the_system_cannot_settle(
     result = await world.work()
     assert (result.resultado, result.motivo, result.tipo) == (ending, reason, "manual")
     assert world.desk.changes == []
+    await world.work()
+    [note] = (await world.desk.read("I1")).history
+    assert reason.text in note.notes
+    assert known.description in note.notes
 
 
 async def test_a_missing_policy_is_asked_for_once(build: Build) -> None:
@@ -391,9 +395,16 @@ async def test_an_attachment_that_cannot_be_read(build: Build, attachments: dict
     result = await world.work()
     assert (result.resultado, result.motivo) == (Result.HUMAN, Reason.ATTACHMENT_UNREADABLE)
     assert (world.tasks.seen, world.desk.changes) == ([], [])
+    assert [n for n in await _notes(world) if Reason.ATTACHMENT_UNREADABLE.text in n]
 
 
 # Faults
+
+
+async def _notes(world: World) -> list[str]:
+    """Ours, in the desk's history."""
+    found = (entry.notes for entry in (await world.desk.read("I1")).history)
+    return [note for note in found if note.startswith(TAG)]
 
 
 @pytest.mark.parametrize(
@@ -417,6 +428,9 @@ async def test_the_model_fails(
     expected = "internal_error" if reason is Reason.INTERNAL_ERROR else "stage_failed"
     assert [getattr(r, "action", "") for r in caplog.records] == [expected]
     assert PRINT.description not in caplog.text
+    await world.work()
+    [note] = await _notes(world)
+    assert reason.text in note
 
     world.tasks.fails = None
     assert (await world.work("I2")).motivo is Reason.APPROVED
@@ -464,6 +478,30 @@ async def test_a_person_wrote_meanwhile(build: Build) -> None:
     result = await world.work()
     assert (result.resultado, result.motivo) == (Result.HUMAN, Reason.TOUCHED_MEANWHILE)
     assert world.desk.changes == []
+    assert await _notes(world) == []
+
+
+async def test_a_failed_simulation_leaves_no_note(build: Build) -> None:
+    world = build(tasks=ScriptedTasks(fails=Retryable(Reason.MODEL_TIMEOUT)), simulate=True)
+    assert (await world.work()).motivo is Reason.MODEL_TIMEOUT
+    assert await _notes(world) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "noted"),
+    [
+        pytest.param(Terminal(Reason.DESK_REFUSED), 1, id="refused"),
+        pytest.param(Retryable(Reason.DESK_UNAVAILABLE), 0, id="down"),
+    ],
+)
+async def test_a_change_that_fails_leaves_a_note(build: Build, error: StageError, noted: int) -> None:
+    world = build()
+    world.desk.fail_next("change", error, times=2 - noted)
+    assert (await world.work()).motivo is error.reason
+    assert len(await _notes(world)) == noted
+
+    result = await world.work()  # the note is no sign that the change was made
+    assert (result.motivo, result.confirmada) == (Reason.APPROVED, True)
 
 
 @pytest.mark.parametrize(
