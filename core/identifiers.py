@@ -75,10 +75,23 @@ _LINK_WORDS = (
 _LINK = rf"(?:\s{{0,3}}(?:(?:{_LINK_WORDS})(?!{_LETTER})|[:#=._/(\[<«\"'{_DASH}])){{0,8}}\s{{0,3}}"
 _NO_AMOUNT = r"(?!,\d)(?!\s{0,2}(?:€|eur))"
 _NO_TAIL = rf"(?![\d_])(?![.{_DASH}]\d)(?![.{_DASH}]?{_LETTER}(?!{_LETTER}))(?!{_LETTER}){_NO_AMOUNT}"
-_POLICY = re.compile(
-    rf"{_POLICY_WORD}{_LINK}(?!{_DATE})(?P<v>\d{{6,12}}|\d{{2,4}}(?:[ .{_DASH}]\d{{2,4}}){{1,5}}){_NO_TAIL}", re.I
+_TICKETS = r"INC|INCIDENCIA|REQ|RITM|CHG|PRB|SR|TCK|TICKET|TASK|CASO|EXP|SIN|REC|POL|PET|WO"
+_GROUPED = rf"\d{{2,4}}(?:[ .{_DASH}]\d{{2,4}}){{1,5}}"
+_YEARED = rf"(?:19|20)\d\d[/{_DASH}]\d{{5,8}}|\d{{1,4}}/\d{{5,8}}"
+"""`2024/0012345`, `030/1234567`: five digits or more behind, so that `2024/2025` and `12/2024` stay what they are."""
+_LETTERED = (
+    rf"(?<!{_LETTER})(?!(?:{_TICKETS}|dni|nif|nie|cif|tel|tlf|tfno|fax|eur|usd|iva)(?!{_LETTER}))"
+    rf"[a-z]{{2,4}}[/.{_DASH}]?(?:(?:19|20)\d\d[/.{_DASH}]\d{{4,8}}|\d{{6,10}})"
 )
-_POLICY_MORE = re.compile(rf"\s{{0,2}}(?:[,;/+&]|\b[yeo]\b)\s{{0,2}}(?P<v>\d{{6,12}}){_NO_TAIL}", re.I)
+"""`AB-1234567`, `HG/2024/00123`. One letter alone would be a company's or a foreigner's document."""
+_POLICY = re.compile(
+    rf"{_POLICY_WORD}{_LINK}(?!{_DATE})(?P<v>{_YEARED}|\d{{6,12}}|{_GROUPED}|{_LETTERED}){_NO_TAIL}", re.I
+)
+_POLICY_MORE = re.compile(
+    rf"\s{{0,2}}(?:[,;/+&]|\b[yeo]\b)\s{{0,2}}(?!{_DATE})(?P<v>{_YEARED}|\d{{6,12}}|{_LETTERED}){_NO_TAIL}", re.I
+)
+POLICY_LIKE = re.compile(rf"(?<![\w/])(?:{_YEARED}|\d{{6}}|{_LETTERED})(?!\d)(?!{_LETTER})", re.I)
+"""What is a policy number only if the incident names it as one somewhere else."""
 _DOCUMENT_WORD = r"(?:dni|nif|nie|cif|d\.n\.i|n\.i\.[fe]|pasaporte|documento de identidad)"
 
 _PATTERNS: tuple[tuple[Kind, re.Pattern[str]], ...] = tuple(
@@ -127,7 +140,7 @@ RANK = {kind: rank for rank, (kind, _) in reversed(list(enumerate(_PATTERNS)))} 
 
 
 def _policy_spans(text: str) -> Iterator[Span]:
-    """The digits of each policy number, not the word before; `y 12345679` after one of the same length is another."""
+    """Each policy number, not the word before; `y 12345679` after one with as many digits is another."""
     for match in _POLICY.finditer(text):
         found: re.Match[str] | None = match
         digits = 0
@@ -141,13 +154,19 @@ def _policy_spans(text: str) -> Iterator[Span]:
             found = _POLICY_MORE.match(text, end)
 
 
-def policy_numbers(text: str) -> list[str]:
-    """The digits of each policy number that the text names as such (`POL-1234 5678`, `póliza nº 12345678`), once each.
+def policy_numbers(*texts: str) -> list[str]:
+    """Each policy number that the texts name as such, once: its digits (`POL-1234 5678`, `póliza nº 12345678`) or,
+    with letters or a year, as it was first written, in capitals (`póliza AB-1234567`, `póliza 2024/0012345`).
 
-    Six to twelve digits. Dates, amounts and numbers with a NIF's letter behind are not taken for one.
+    Six to twelve digits. Dates, amounts, tickets and numbers with a NIF's letter behind are not taken for one.
     """
-    text = clean(text)
-    return list(dict.fromkeys(re.sub(r"\D", "", text[s.start : s.end]) for s in _policy_spans(text)))
+    found: dict[str, str] = {}
+    for text in map(clean, texts):
+        for span in _policy_spans(text):
+            written = re.sub(rf"[{_DASH}]", "-", text[span.start : span.end].upper())
+            bare = re.sub(r"\W", "", written)
+            found.setdefault(bare, bare if re.fullmatch(rf"\d+|{_GROUPED}", written) else written)
+    return list(found.values())
 
 
 def spans(text: str) -> Iterator[Span]:
@@ -214,7 +233,6 @@ def scrub(text: str) -> str:
     return "".join([*out, text[at:]])
 
 
-_TICKETS = r"INC|INCIDENCIA|REQ|RITM|CHG|PRB|SR|TCK|TICKET|TASK|CASO|EXP|SIN|REC|POL|PET|WO"
 _STRIP = re.compile(
     "|".join(
         (

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from core.identifiers import (
+    POLICY_LIKE,
     RANK,
     Kind,
     Span,
@@ -139,7 +140,7 @@ class RedactedIncident:
     description: str
     history: tuple[RedactedEntry, ...]
     policies: tuple[str, ...] = field(repr=False)
-    """The digits of the policy numbers named, in clear: for `api|<sistema>` only."""
+    """The policy numbers named, in clear: for `api|<sistema>` only."""
     values: PlaceholderMap = field(repr=False)
 
     @property
@@ -183,8 +184,7 @@ class PersonalData:
             RedactedEntry(date=entry.date, status=entry.status, notes=notes, detail=detail)
             for entry, notes, detail in zip(incident.history, done[2::2], done[3::2], strict=True)
         )
-        policies = dict.fromkeys(number for text in texts for number in policy_numbers(text))
-        return RedactedIncident(incident.code, done[0], done[1], history, tuple(policies), values)
+        return RedactedIncident(incident.code, done[0], done[1], history, tuple(policy_numbers(*texts)), values)
 
     def _find(self, text: str) -> Iterator[Span]:
         yield from spans(text)
@@ -208,8 +208,9 @@ def _kinds(texts: Iterable[str], found: Iterable[Iterable[Span]]) -> dict[str, K
 
 
 def _substitute(text: str, found: list[Span], values: PlaceholderMap, kinds: Mapping[str, Kind]) -> str:
-    for match in re.finditer(r"(?<!\d)\d{6}(?!\d)", text):  # six digits are hidden only where they are a known value
-        if values.knows(match[0]) or match[0] in kinds:
+    for match in POLICY_LIKE.finditer(text):  # hidden only where they are a known value
+        key = value_key(Kind.NUMBER, match[0])
+        if values.knows(key) or key in kinds:
             found.append(Span(RANK[Kind.NUMBER], *match.span(), Kind.NUMBER))
     out, at = [], 0
     for span in resolve(text, found):

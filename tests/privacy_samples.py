@@ -80,7 +80,7 @@ def phone_writings(number: str) -> list[str]:
 
 
 def policy_writings(number: str) -> list[str]:
-    """The ways a policy number is named; all hold the digits as they are."""
+    """The ways a policy number is named; all hold the number as it is."""
     return [
         f"POL-{number}",
         f"pol {number}",
@@ -92,6 +92,19 @@ def policy_writings(number: str) -> list[str]:
         f"número de póliza: {number}",
         f"póliza de hogar {number}",
     ]
+
+
+def lettered_policies() -> st.SearchStrategy[str]:
+    """Policy numbers with letters, a year or a branch: `AB-1234567`, `HG/2024/00123`, `2024/0012345`, `030/1234567`."""
+    letters = st.sampled_from(["AB", "HG", "AUT", "MVID", "ZX"])
+    number = st.integers(0, 9_999_999).map("{:07d}".format)
+    year = st.integers(1990, 2030).map(str)
+    return st.one_of(
+        st.builds("{}{}{}".format, letters, st.sampled_from(["-", "/", ".", ""]), number),
+        st.builds("{}{}{}".format, year, st.sampled_from(["/", "-"]), number),
+        st.builds("{}/{}/{}".format, letters, year, number),
+        st.builds("{:03d}/{}".format, st.integers(0, 999), number),
+    )
 
 
 _LOCAL = st.text("abcdefghijklmnopqrstuvwxyz0123456789", min_size=2, max_size=10)
@@ -127,8 +140,9 @@ def phones() -> st.SearchStrategy[tuple[str, str]]:
 
 
 def policies() -> st.SearchStrategy[tuple[str, str]]:
-    """Policy numbers of 6 to 12 digits, named as such."""
-    number = st.integers(6, 12).flatmap(lambda n: st.integers(10 ** (n - 1), 10**n - 1)).map(str)
+    """Policy numbers of 6 to 12 digits or with letters, named as such."""
+    digits = st.integers(6, 12).flatmap(lambda n: st.integers(10 ** (n - 1), 10**n - 1)).map(str)
+    number = st.one_of(digits, lettered_policies())
     return number.flatmap(lambda v: st.sampled_from([(w, v) for w in policy_writings(v)]))
 
 

@@ -443,7 +443,7 @@ async def test_cancellation_is_passed_on(build: Build) -> None:
     assert world.desk.changes == []
 
 
-@pytest.mark.parametrize("method", ["nearest", "cosines", "get"])
+@pytest.mark.parametrize("method", ["nearest", "get"])
 async def test_the_knowledge_base_fails(build: Build, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: object) -> None:
         raise Retryable(Reason.KNOWLEDGE_UNAVAILABLE)

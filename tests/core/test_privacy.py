@@ -112,6 +112,17 @@ def test_a_known_value_of_six_digits_is_hidden_where_nothing_names_it() -> None:
     assert PD.replace("la 123456 falla, no la 654321", known).text == "la <POLIZA_1> falla, no la 654321"
 
 
+@pytest.mark.parametrize("number", ["AB-123456", "HG/2024/1234", "2024/12345"])
+def test_a_policy_with_letters_or_a_year_is_hidden_wherever_it_stands(number: str) -> None:
+    known = PlaceholderMap()
+    assert PD.replace(f"póliza {number}", known).text == "póliza <POLIZA_1>"
+    assert PD.replace(f"la {number} falla", known).text == "la <POLIZA_1> falla"
+
+
+def test_a_code_that_is_no_policy_stays() -> None:
+    assert PD.replace("error AB-123456 de 2024/12345").text == "error AB-123456 de 2024/12345"
+
+
 def test_map_shows_no_values() -> None:
     values = PD.replace("12345678Z ana@b.es").values
     assert repr(values) == "PlaceholderMap(2)"
@@ -175,6 +186,24 @@ def test_redact_incident_shares_placeholders_and_keeps_values_out_of_repr() -> N
         pytest.param("póliza 1234567890123", [], id="long"),
         pytest.param("española 12345678", [], id="other word"),
         pytest.param("póliza None", [], id="none"),
+        pytest.param("póliza 2024/0012345", ["2024/0012345"], id="year"),
+        pytest.param("POL-2024–0012345.", ["2024-0012345"], id="year, long dash"),
+        pytest.param("póliza nº AB-1234567", ["AB-1234567"], id="letters"),
+        pytest.param("Nº de póliza: hg/2024/00123", ["HG/2024/00123"], id="letters and year"),
+        pytest.param("póliza 030/1234567", ["030/1234567"], id="branch"),
+        pytest.param("POL-99887766", ["99887766"], id="POL is no part of it"),
+        pytest.param("póliza AB-1234567, es la poliza ab1234567", ["AB-1234567"], id="one, two writings"),
+        pytest.param("pólizas AB-1234567 y AB-1234568", ["AB-1234567", "AB-1234568"], id="list with letters"),
+        pytest.param("pólizas 2024/12345 y 2024/12346", ["2024/12345", "2024/12346"], id="list with years"),
+        pytest.param("póliza 2024/01/15", [], id="date, year first"),
+        pytest.param("la póliza 2024/2025 y la de 12/2024", [], id="periods"),
+        pytest.param("en la póliza INC-104528", [], id="ticket"),
+        pytest.param("la póliza INC-2024-00123", [], id="ticket with year"),
+        pytest.param("póliza ORA-00942 y EM-417", [], id="error codes"),
+        pytest.param("póliza X1234567L o B12345678", [], id="documents"),
+        pytest.param("póliza DNI12345678", [], id="document named"),
+        pytest.param("póliza EUR120000 y EUR-1200000", [], id="amount in euros"),
+        pytest.param("código AB-1234567 del 2024/0012345", [], id="not introduced"),
     ],
 )
 def test_policy_numbers(text: str, expected: list[str]) -> None:
