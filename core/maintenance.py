@@ -15,6 +15,7 @@ from core.ports import DeskListing, Embedder, Suggestion
 from core.privacy import PersonalData
 from core.proposed_row import InvalidSuggestion, Known, ProposedRow, propose
 from core.reason import Reason
+from core.run import work_queue
 from core.terminal import Show
 from core.trace import stage, tracing
 
@@ -164,21 +165,12 @@ async def _each(
     items: Sequence[Item], work: Callable[[Item], Awaitable[Done]], hands: int, step: Callable[[int, int], None]
 ) -> list[Done]:
     """`work` over all items, `hands` at a time, results in their order. The first error stops the others."""
-    waiting = list(reversed(list(enumerate(items))))
     results: dict[int, Done] = {}
 
-    async def hand() -> None:
-        while waiting:
-            number, item = waiting.pop()
-            results[number] = await work(item)
-            step(len(results), len(items))
+    async def numbered(item: tuple[int, Item]) -> None:
+        results[item[0]] = await work(item[1])
 
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(hands, len(items))):
-                group.create_task(hand())
-    except ExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
+    await work_queue(list(enumerate(items)), numbered, hands=hands, done=lambda _: step(len(results), len(items)))
     return [results[number] for number in range(len(items))]
 
 

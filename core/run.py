@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from core.decision import Decision
 from core.errors import DependencyError, StageError, UsageError
@@ -22,6 +22,8 @@ from core.trace import tracing
 
 logger = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+Done = TypeVar("Done")
 Work = Callable[[Incident], Awaitable[tuple[IncidentResult, Decision]]]
 
 
@@ -52,21 +54,29 @@ async def select(desk: IncidentDesk, selection: Selection) -> DeskListing:
 
 
 async def work_queue(
-    incidents: Sequence[Incident], work: Work, *, hands: int, stop: asyncio.Event, done: Callable[[Any], None]
+    items: Sequence[Item],
+    work: Callable[[Item], Awaitable[Done]],
+    *,
+    hands: int,
+    done: Callable[[Done], None],
+    stop: asyncio.Event | None = None,
 ) -> int:
-    """Work all incidents, `hands` at a time, in their order; returns how many were left when `stop` was set.
+    """Work all items, `hands` at a time, in their order; returns how many were left when `stop` was set.
 
-    What is in hand when `stop` is set is finished. `work` must not raise.
+    What is in hand when `stop` is set is finished. The first error of `work` ends what is in hand and is raised.
     """
-    waiting = list(reversed(incidents))
+    waiting = list(reversed(items))
 
     async def hand() -> None:
-        while waiting and not stop.is_set():
+        while waiting and not (stop and stop.is_set()):
             done(await work(waiting.pop()))
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(max(1, hands), len(incidents))):
-            group.create_task(hand())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(max(1, hands), len(items))):
+                group.create_task(hand())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from errors
     return len(waiting)
 
 

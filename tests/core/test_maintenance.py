@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ import pytest
 from qdrant_client import QdrantClient
 
 from api.memory import MemoryDesk
-from core.catalogue import CatalogueEntry, Resolution, read_catalogue
-from core.closed import ClosedCase, Period, Skip
+from core.catalogue import Resolution, read_catalogue
+from core.closed import Skip
 from core.critic_loop import Proposal, Status, Verdict
 from core.errors import DependencyError, Retryable, StageError, Terminal
 from core.incident import Incident
@@ -23,45 +22,24 @@ from core.maintenance_report import write_mined
 from core.new_problems import SAME_PROBLEM, Limits, Standing, grouped, standing
 from core.ports import Suggestion
 from core.privacy import PersonalData
-from core.proposed_row import Known, ProposedRow
+from core.proposed_row import ProposedRow
 from core.reason import Reason
 from core.search import Candidate, Evidence
 from core.usage import Usage
+from tests.core.closed_incidents import (
+    KNOWN,
+    PERIOD,
+    PLACES,
+    ROW,
+    TAG,
+    case,
+    closed,
+    note,
+    suggestion,
+)
 from tests.core.hash_embedder import HashEmbedder
 
-TAG = "[SPAI] "
-NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
-PERIOD = Period.of_months(3, NOW)
 LIMITS = Limits(known_from=65, new_below=35, same_problem=0.8, text_limit=2000)
-ROW = CatalogueEntry(component="Correo", description="buzón lleno", solution="vacíelo", resolution=Resolution.CLOSE)
-PLACES = CatalogueEntry(component="Puesto", description="ratón roto", resolution=Resolution.REASSIGN, mailbox="TALLER")
-SYSTEM = CatalogueEntry(component="Emisión", description="x", resolution=Resolution.API, system="fxprovicion")
-KNOWN = Known.of([ROW, PLACES, SYSTEM])
-
-
-@pytest.fixture(scope="module")
-def personal() -> PersonalData:
-    return PersonalData()
-
-
-def _incident(code: str = "I-1", *notes: dict[str, str], **fields: Any) -> Incident:
-    history = notes or ({"Fecha": "2026-03-02", "Autor": "Soporte", "NotasResolucion": "Se reinicia el terminal"},)
-    content = {"titulo": "fichaje", "descripcion": "marca mal la hora", "solicitante": "Eva Mora", "estado": "Cerrada"}
-    return Incident.model_validate(
-        {"codIncidencia": code, "buzon": "CAU", "apertura": "2026-03-01", "historial": list(notes or history)}
-        | content
-        | fields
-    )
-
-
-def _note(text: str, author: str = "Soporte", date: str = "2026-03-02", detail: str = "") -> dict[str, str]:
-    return {"Fecha": date, "Autor": author, "NotasResolucion": text, "detalle": detail}
-
-
-def _case(
-    code: str, problem: str = "marca mal la hora", resolution: str = "reiniciar", mailbox: str = "CAU"
-) -> ClosedCase:
-    return ClosedCase(code, NOW - timedelta(days=3), mailbox, problem, resolution)
 
 
 def _verdict(approval: int | None, status: Status | None = Status.REJECTED, reason: Reason | None = None) -> Verdict:
@@ -72,17 +50,6 @@ def _verdict(approval: int | None, status: Status | None = Status.REJECTED, reas
     client.close()
     proposal = Proposal(Candidate(entry, Evidence(), 0.0), 0.0, approval)
     return Verdict(status, reason or Reason.BELOW_THRESHOLD, proposal)
-
-
-def _suggestion(**fields: str) -> Suggestion:
-    usual = {
-        "component": "Fichaje",
-        "description": "El fichaje marca mal la hora",
-        "incident_type": "",
-        "solution": "Reinicie el terminal",
-        "resolution": "cierre",
-    }
-    return Suggestion(**(usual | fields))
 
 
 # Known, doubtful, new
@@ -107,7 +74,7 @@ def test_standing(verdict: Verdict, expected: Standing) -> None:
 
 
 def test_groups_do_not_chain() -> None:
-    cases = [_case(code) for code in "abcd"]
+    cases = [case(code) for code in "abcd"]
     likeness = np.array(
         [[1, 0.9, 0.5, 0.1], [0.9, 1, 0.85, 0.1], [0.5, 0.85, 1, 0.1], [0.1, 0.1, 0.1, 1]], dtype=np.float32
     )
@@ -144,7 +111,7 @@ class _Model:
     async def suggest(self, incident: str, resolution: str, components: Sequence[str]) -> Suggestion:
         assert "Correo" in components
         self.suggested.append((incident, resolution))
-        return _given(self._suggestions, incident, _suggestion())
+        return _given(self._suggestions, incident, suggestion())
 
 
 def _given(answers: dict[str, Any], text: str, otherwise: Any) -> Any:
@@ -166,16 +133,16 @@ async def _mined(model: _Model, personal: PersonalData, *incidents: Incident, **
 async def test_known_doubtful_and_new(personal: PersonalData) -> None:
     model = _Model(
         {"impresora": _verdict(90, Status.APPROVED, Reason.APPROVED), "proyector": _verdict(50)},
-        {"cámara": _suggestion(description="La cámara no se ve")},
+        {"cámara": suggestion(description="La cámara no se ve")},
     )
     incidents = [
-        _incident("I-1", titulo="impresora"),
-        _incident("I-2", titulo="proyector"),
-        _incident("I-3", _note("Se reinicia el terminal del todo")),
-        _incident("I-4", _note("Se reinicia el terminal", date="2026-03-09")),
-        _incident("I-5", _note("permiso del navegador"), titulo="cámara", descripcion="en negro, nada de nada"),
-        _incident("I-6", _note("vieja", date="01/01/2020")),
-        _incident("I-7", estado="Abierta"),
+        closed("I-1", titulo="impresora"),
+        closed("I-2", titulo="proyector"),
+        closed("I-3", note("Se reinicia el terminal del todo")),
+        closed("I-4", note("Se reinicia el terminal", date="2026-03-09")),
+        closed("I-5", note("permiso del navegador"), titulo="cámara", descripcion="en negro, nada de nada"),
+        closed("I-6", note("vieja", date="01/01/2020")),
+        closed("I-7", estado="Abierta"),
     ]
     seen: list[tuple[str, int, int]] = []
     listing = await MemoryDesk(incidents).list_closed()
@@ -195,8 +162,8 @@ async def test_known_doubtful_and_new(personal: PersonalData) -> None:
 
 async def test_the_same_row_for_two_groups_is_one_problem(personal: PersonalData) -> None:
     incidents = [
-        _incident("I-1"),
-        _incident("I-2", _note("otra cosa distinta"), titulo="reloj", descripcion="va tarde"),
+        closed("I-1"),
+        closed("I-2", note("otra cosa distinta"), titulo="reloj", descripcion="va tarde"),
     ]
     mined = await _mined(_Model({}, {}), personal, *incidents)
     [row] = mined.proposals
@@ -206,13 +173,13 @@ async def test_the_same_row_for_two_groups_is_one_problem(personal: PersonalData
 async def test_a_models_failure_costs_one_incident(personal: PersonalData) -> None:
     model = _Model(
         {"impresora": Terminal(Reason.PROMPT_TOO_LONG)},
-        {"cámara": Retryable(Reason.MODEL_TIMEOUT), "ratón": _suggestion(description="")},
+        {"cámara": Retryable(Reason.MODEL_TIMEOUT), "ratón": suggestion(description="")},
     )
     incidents = [
-        _incident("I-1", titulo="impresora"),
-        _incident("I-2", _note("uno"), titulo="cámara", descripcion="negra"),
-        _incident("I-3", _note("dos"), titulo="ratón", descripcion="quieto"),
-        _incident("I-4"),
+        closed("I-1", titulo="impresora"),
+        closed("I-2", note("uno"), titulo="cámara", descripcion="negra"),
+        closed("I-3", note("dos"), titulo="ratón", descripcion="quieto"),
+        closed("I-4"),
     ]
     mined = await _mined(model, personal, *incidents, invalid=(("I-9", "fechas"),))
     assert {(item.codes, item.reason) for item in mined.failures} == {
@@ -233,7 +200,7 @@ async def test_a_models_failure_costs_one_incident(personal: PersonalData) -> No
 async def test_unknown_is_not_new(error: StageError | DependencyError, personal: PersonalData) -> None:
     model = _Model({"cámara": error}, {})
     with pytest.raises(DependencyError, match="No se ha escrito nada"):
-        await _mined(model, personal, _incident("I-1"), _incident("I-2", titulo="cámara"), _incident("I-3"))
+        await _mined(model, personal, closed("I-1"), closed("I-2", titulo="cámara"), closed("I-3"))
     assert model.suggested == []
 
 
@@ -249,15 +216,15 @@ async def test_nothing_closed(personal: PersonalData, tmp_path: Path) -> None:
 async def test_files_and_summary_without_personal_data(personal: PersonalData, tmp_path: Path) -> None:
     secrets = ("12345678Z", "Quintana", "eva@mora.es", "600123456", "ES9121000418450200051332", "87654321")
     told = "DNI {} de Rosa Quintana, {}, tel. {}, IBAN {}, póliza {}".format(secrets[0], *secrets[2:])
-    notes = _note(f"Reiniciado. {told}", author="Soporte")
+    notes = note(f"Reiniciado. {told}", author="Soporte")
     incidents = [
-        _incident("I-1", notes, descripcion=told, solicitante="Rosa Quintana"),
-        _incident("I-2", notes, descripcion=f"proyector {told}", solicitante="Rosa Quintana"),
-        _incident("I-3", _note("x", date="ayer")),
-        _incident("I-4", notes, titulo="impresora", descripcion=told, solicitante="Rosa Quintana"),
-        _incident("I-5", notes, titulo="ratón", descripcion=f"otro {told}", solicitante="Rosa Quintana"),
+        closed("I-1", notes, descripcion=told, solicitante="Rosa Quintana"),
+        closed("I-2", notes, descripcion=f"proyector {told}", solicitante="Rosa Quintana"),
+        closed("I-3", note("x", date="ayer")),
+        closed("I-4", notes, titulo="impresora", descripcion=told, solicitante="Rosa Quintana"),
+        closed("I-5", notes, titulo="ratón", descripcion=f"otro {told}", solicitante="Rosa Quintana"),
     ]
-    leaky = _suggestion(
+    leaky = suggestion(
         description="Falla a <PERSONA_1>", solution=f"Escriba a <EMAIL_1>, {secrets[0]}", resolution="borrar"
     )
     model = _Model(

@@ -124,11 +124,6 @@ class World(NamedTuple):
 Build = Callable[..., World]
 
 
-@pytest.fixture(scope="module")
-def personal() -> PersonalData:
-    return PersonalData()
-
-
 @pytest.fixture
 def knowledge() -> Iterator[KnowledgeBase]:
     client = QdrantClient(":memory:")

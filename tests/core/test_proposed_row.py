@@ -1,42 +1,10 @@
 """core/proposed_row.py: a model's suggestion becomes a row that holds, or none."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
-from core.catalogue import CatalogueEntry, Resolution
-from core.closed import ClosedCase
-from core.ports import Suggestion
 from core.privacy import PersonalData
 from core.proposed_row import InvalidSuggestion, Known, propose
-
-NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
-ROW = CatalogueEntry(component="Correo", description="buzón lleno", solution="vacíelo", resolution=Resolution.CLOSE)
-PLACES = CatalogueEntry(component="Puesto", description="ratón roto", resolution=Resolution.REASSIGN, mailbox="TALLER")
-SYSTEM = CatalogueEntry(component="Emisión", description="x", resolution=Resolution.API, system="fxprovicion")
-KNOWN = Known.of([ROW, PLACES, SYSTEM])
-
-
-@pytest.fixture(scope="module")
-def personal() -> PersonalData:
-    return PersonalData()
-
-
-def _case(
-    code: str, problem: str = "marca mal la hora", resolution: str = "reiniciar", mailbox: str = "CAU"
-) -> ClosedCase:
-    return ClosedCase(code, NOW - timedelta(days=3), mailbox, problem, resolution)
-
-
-def _suggestion(**fields: str) -> Suggestion:
-    usual = {
-        "component": "Fichaje",
-        "description": "El fichaje marca mal la hora",
-        "incident_type": "",
-        "solution": "Reinicie el terminal",
-        "resolution": "cierre",
-    }
-    return Suggestion(**(usual | fields))
+from tests.core.closed_incidents import KNOWN, ROW, case, suggestion
 
 
 @pytest.mark.parametrize(
@@ -58,7 +26,7 @@ def _suggestion(**fields: str) -> Suggestion:
 def test_kind_and_mailbox(
     fields: dict[str, str], kind: str, mailbox: str, remark: str | None, personal: PersonalData
 ) -> None:
-    row = propose(_suggestion(**fields), [_case("I-1"), _case("I-2")], KNOWN, personal)
+    row = propose(suggestion(**fields), [case("I-1"), case("I-2")], KNOWN, personal)
     assert (row.entry.kind, row.entry.mailbox) == (kind, mailbox)
     assert row.evidence == ("I-1", "I-2")
     assert row.entry.resolved_on == "2026-03-28"
@@ -79,7 +47,7 @@ def test_kind_and_mailbox(
 )
 def test_invalid_suggestions(fields: dict[str, str], why: str, personal: PersonalData) -> None:
     with pytest.raises(InvalidSuggestion, match=why):
-        propose(_suggestion(**fields), [_case("I-1")], KNOWN, personal)
+        propose(suggestion(**fields), [case("I-1")], KNOWN, personal)
 
 
 @pytest.mark.parametrize(
@@ -96,19 +64,19 @@ def test_invalid_suggestions(fields: dict[str, str], why: str, personal: Persona
     ],
 )
 def test_what_belongs_to_one_case_goes(written: str, expected: str, personal: PersonalData) -> None:
-    row = propose(_suggestion(solution=written), [_case("I")], KNOWN, personal)
+    row = propose(suggestion(solution=written), [case("I")], KNOWN, personal)
     assert row.entry.solution == expected
 
 
 def test_types_are_the_catalogues(personal: PersonalData) -> None:
     known = Known.of([ROW.model_copy(update={"incident_type": "Consulta"})])
-    row = propose(_suggestion(incident_type="CONSULTA"), [_case("I")], known, personal)
+    row = propose(suggestion(incident_type="CONSULTA"), [case("I")], known, personal)
     assert (row.entry.incident_type, row.remarks) == ("Consulta", ())
-    row = propose(_suggestion(incident_type="SINIESTROS"), [_case("I")], known, personal)
+    row = propose(suggestion(incident_type="SINIESTROS"), [case("I")], known, personal)
     assert row.entry.incident_type == ""
     assert "tipo" in "".join(row.remarks)
 
 
 def test_components_are_spelt_as_in_the_catalogue(personal: PersonalData) -> None:
-    assert propose(_suggestion(component="EMISION"), [_case("I")], KNOWN, personal).entry.component == "Emisión"
+    assert propose(suggestion(component="EMISION"), [case("I")], KNOWN, personal).entry.component == "Emisión"
     assert "correctivo" not in Known.of([ROW.model_copy(update={"component": "CORRECTIVO"})]).components

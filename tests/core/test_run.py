@@ -236,9 +236,8 @@ async def test_a_worker_that_breaks_its_word_is_not_hidden(tmp_path: Path) -> No
     def broken(incident: Incident) -> Awaitable[tuple[IncidentResult, Decision]]:
         raise RuntimeError("a defect")
 
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(RuntimeError, match="a defect"):
         await _run(tmp_path).over(_listing(1), broken, asyncio.Event())
-    assert caught.group_contains(RuntimeError, match="a defect")
 
 
 async def test_the_report_is_written_though_rejections_cannot_be(
