@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from core.ports import Embedder, Vectors
 WEIGHTS = {"e5": 8.0, "use": 1.0, "bm25": 0.5, "ngrams": 0.5}
 """Of each raw score in the order. Measured on the four public sets (right entry first .89/.84/.55/.85, best member
 alone .88/.81/.52/.86); the optimum is flat. e5's cosines lie close together, hence its weight."""
+
+_KEPT = 256
+"""Texts kept with what they give: each try of the critic's loop searches again with those of the try before."""
 
 OTHERS = 10
 """How many of the other candidates one is compared with."""
@@ -48,11 +52,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What a text gives by itself: a vector per embedding, and a lexical score per row."""
+    """What a text gives by itself: a vector per embedding, a lexical score per row, what each retriever names."""
 
     vectors: Mapping[str, Vectors]
     words: Scores
     letters: Scores
+    cosines: Mapping[str, Mapping[str, float]]
+    """Embedding -> entry id -> cosine, of the nearest."""
+    named: frozenset[str]
 
 
 class Searcher:
@@ -69,6 +76,7 @@ class Searcher:
         texts = [entry.embed_text for entry in self.entries.values()]
         self._words = LexicalIndex(texts, stems())
         self._grams = LexicalIndex(texts, grams)
+        self._ask = lru_cache(maxsize=_KEPT)(self._ask_anew)
         self._stored: dict[str, dict[str, Vectors]] = {}
         """Vectors read so far, by id: Qdrant in process copies them number by number."""
 
@@ -92,7 +100,7 @@ class Searcher:
         for text in texts[1:]:
             scored = self._evidence(self._ask(text), found)
             fresh = [i for i in scored if i not in found and i not in without]
-            evidence = self._complete(own, {}, fresh)
+            evidence = self._complete(own, fresh)
             for entry_id, reworded in scored.items():
                 if entry_id in found:
                     known = found[entry_id]
@@ -101,23 +109,23 @@ class Searcher:
                     found[entry_id] = Candidate(self.entries[entry_id], evidence[entry_id], reworded.score)
         return sorted(_compared(list(found.values())), key=lambda c: c.order, reverse=True)
 
-    def _ask(self, text: str) -> _Asked:
-        """A text with all that is computed from it alone, once."""
+    def _ask_anew(self, text: str) -> _Asked:
+        """A text with all that is computed from it alone."""
         vectors = {name: rows[0] for name, rows in self._embedder.queries([text]).items()}
-        return _Asked(vectors, self._words.scores(text), self._grams.scores(text))
+        words, letters = self._words.scores(text), self._grams.scores(text)
+        nearest = {name: dict(hits) for name, hits in self._knowledge.nearest(vectors, self._limit).items()}
+        named = {entry_id for hits in nearest.values() for entry_id in hits}
+        for scores in (words, letters):
+            named |= {self._ids[i] for i in (-scores).argsort()[: self._limit] if scores[i] > 0}
+        return _Asked(vectors, words, letters, nearest, frozenset(named))
 
     def _evidence(self, asked: _Asked, also: Collection[str] = ()) -> dict[str, Evidence]:
         """The union of what each retriever names, and of `also`, with every raw score."""
-        nearest = self._knowledge.nearest(asked.vectors, self._limit)
-        ids = {entry_id for hits in nearest.values() for entry_id, _ in hits} | set(also)
-        for scores in (asked.words, asked.letters):
-            ids |= {self._ids[i] for i in (-scores).argsort()[: self._limit] if scores[i] > 0}
-        return self._complete(asked, {n: dict(h) for n, h in nearest.items()}, ids)
+        return self._complete(asked, asked.named | set(also))
 
-    def _complete(
-        self, asked: _Asked, cosines: Mapping[str, Mapping[str, float]], ids: Collection[str]
-    ) -> dict[str, Evidence]:
+    def _complete(self, asked: _Asked, ids: Collection[str]) -> dict[str, Evidence]:
         """Every raw score for `ids`; cosines that the lists do not have are computed from the stored vectors."""
+        cosines = asked.cosines
         missing = sorted(i for i in ids if any(i not in cosines.get(name, {}) for name in asked.vectors))
         more = self._cosines(asked.vectors, missing)
         result = {}

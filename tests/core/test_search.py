@@ -154,6 +154,23 @@ def test_each_vector_is_read_once_and_the_evidence_stays_the_same(
             assert getattr(candidate.evidence, name) == pytest.approx(expected[0], abs=1e-5)
 
 
+def test_the_next_try_does_not_ask_again_for_a_text(knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    queries = knowledge.embedder.queries
+
+    def counted(texts: Sequence[str]) -> dict[str, Vectors]:
+        asked.extend(texts)
+        return queries(texts)
+
+    searcher = _searcher(knowledge)
+    before = searcher.search(["contraseña caducada", "pantalla negra"], without={ROWS[1].id})
+    monkeypatch.setattr(knowledge.embedder, "queries", counted)
+    assert searcher.search(["contraseña caducada", "pantalla negra"], without={ROWS[1].id}) == before
+    searcher.search(["contraseña caducada", "recibo"])
+    assert asked == ["recibo"]
+    assert _searcher(knowledge).search(["contraseña caducada", "pantalla negra"], without={ROWS[1].id}) == before
+
+
 def test_a_row_taken_away_afterwards_is_no_error(knowledge: KnowledgeBase) -> None:
     searcher = _searcher(knowledge)
     knowledge.build(ROWS[1:])
