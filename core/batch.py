@@ -123,8 +123,8 @@ def _step(progress: Progress | None, what: str) -> Callable[[int, int], None] | 
 def _notices(entries: Sequence[CatalogueEntry], build: BuildReport) -> tuple[str, ...]:
     named = {entry.id: entry for entry in entries}
     return tuple(
-        f"la solución de «{named[entry_id].component}: {named[entry_id].description[:80]}» contiene datos personales; "
-        "se guarda sin ellos y la fila queda para una persona"
+        f"la solución de «{named[entry_id].component}: {named[entry_id].description[:80]}» contiene datos personales: "
+        f"se guarda sin ellos y al enviarla se toma de {CATALOGUE}; si ya no está igual, decide una persona"
         for entry_id in build.withheld
     )
 

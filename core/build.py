@@ -133,9 +133,11 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do."""
     from core.attachments import AttachmentReader
     from core.attachments import Limits as AttachmentLimits
+    from core.batch import CATALOGUE, FIXES
     from core.critic_loop import CriticLoop, Limits
     from core.execute import Executor
     from core.judgement import load_calibration
+    from core.originals import Originals
     from core.pipeline import Pipeline, Rules
     from core.privacy import PersonalData, scrub
     from core.search import Searcher
@@ -165,7 +167,9 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         )
         executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta)
         rules = Rules(settings.etiqueta, settings.limite_texto, simulate)
-        pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules)
+        resources = settings.directorio_recursos
+        originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
+        pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole)
 
         def facts() -> dict[str, Any]:
             return {

@@ -8,6 +8,7 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Verdict
 from core.errors import Terminal
 from core.incident import Incident
+from core.knowledge import KnownEntry
 from core.ports import SystemAnswer
 from core.reason import Reason
 
@@ -44,8 +45,11 @@ def decision_id(incident: Incident, tag: str, entry_id: str | None) -> str:
 def action_for(entry: CatalogueEntry, policies: tuple[str, ...], *, asked_before: bool) -> Action:
     """What the row says to do.
 
+    A solution stored without its personal data is never sent so: the row goes to a person.
     `policies`: the distinct policy numbers of the incident, in clear; `asked_before`: the customer was asked for one.
     """
+    if isinstance(entry, KnownEntry) and entry.withheld:
+        return LeaveToHuman(reason=Reason.SOLUTION_WITHHELD)
     match entry.resolution:
         case Resolution.CLOSE:
             return Close(note=entry.solution)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -15,7 +16,7 @@ from core.errors import StageError
 from core.execute import Executor, Outcome
 from core.hostile import gives_orders
 from core.incident import Incident
-from core.knowledge import KnowledgeBase
+from core.knowledge import KnowledgeBase, KnownEntry
 from core.marks import ASKED_FOR_POLICY, our_text, read_marks
 from core.policy import ineligible
 from core.privacy import PersonalData, strip_identifiers
@@ -25,6 +26,10 @@ from core.trace import stage, timing, tracing
 from core.usage import metering
 
 logger = logging.getLogger(__name__)
+
+
+Whole = Callable[[KnownEntry], KnownEntry]
+"""A row with its solution as the catalogue's file has it, where it was stored without personal data."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Pipeline:
         attachments: AttachmentReader,
         personal: PersonalData,
         rules: Rules,
+        whole: Whole = lambda entry: entry,
     ) -> None:
         self._loop = loop
         self._executor = executor
@@ -54,6 +60,7 @@ class Pipeline:
         self._attachments = attachments
         self._personal = personal
         self._rules = rules
+        self._whole = whole
 
     async def work(self, incident: Incident) -> tuple[IncidentResult, Decision]:
         """Decide and act. Never raises but on cancellation: every fault is a result with its reason code."""
@@ -125,7 +132,7 @@ class Pipeline:
         now = await asyncio.to_thread(self._knowledge.get, entry.id)
         if now is None or now.content_hash != entry.content_hash:
             return self._left(incident, verdict, Reason.ENTRY_CHANGED, entry)
-        action = action_for(now, policies, asked_before=asked)
+        action = action_for(await asyncio.to_thread(self._whole, now), policies, asked_before=asked)
         if isinstance(action, LeaveToHuman):
             return replace(self._left(incident, verdict, action.reason, now), action=action)
         reason = Reason.MISSING_POLICY if isinstance(action, Wait) and now.system else Reason.APPROVED

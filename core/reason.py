@@ -37,6 +37,10 @@ class Reason(StrEnum):
     ENTRY_CHANGED = "ENTRY_CHANGED", "la fila del catálogo ha cambiado mientras se decidía"
     MANUAL_ENTRY = "MANUAL_ENTRY", "el catálogo la reserva a una persona"
     # What should be done cannot be.
+    SOLUTION_WITHHELD = (
+        "SOLUTION_WITHHELD",
+        "la solución lleva un dato personal y ya no está igual en el catálogo (ejecute `python batch.py`)",
+    )
     MISSING_POLICY = "MISSING_POLICY", "falta el número de póliza"
     UNKNOWN_POLICY = "UNKNOWN_POLICY", "el sistema no conoce esa póliza"
     AMBIGUOUS_POLICY = "AMBIGUOUS_POLICY", "hay más de un número de póliza"

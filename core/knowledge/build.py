@@ -40,7 +40,7 @@ class BuildReport(BaseModel):
     embedded: int
     seconds: float
     withheld: tuple[str, ...] = ()
-    """Ids of the rows left to a person because their solution has personal data."""
+    """Ids of the rows stored without the personal data of their solution."""
 
 
 def build(

@@ -26,7 +26,9 @@ class KnownEntry(CatalogueEntry):
     """Version of the embedder whose vectors are stored."""
     content_hash: str = ""
     withheld: bool = False
-    """The solution had personal data: sent without them it would mislead, so a person takes the row."""
+    """The solution had personal data: sent without them it would mislead, so it is never sent as it stands here."""
+    solution_check: str = ""
+    """Of a withheld solution: enough of its hash to tell another text by, too little to give a number back."""
 
     @property
     def id(self) -> str:
@@ -48,14 +50,25 @@ def prepare(entry: CatalogueEntry, scrub: Scrub, embedder_version: str) -> Known
     fields = {name: value for name, value in dict(entry).items() if name in CatalogueEntry.model_fields}
     fields |= {name: scrub(fields[name]) for name in _SCRUBBED if fields[name]}
     withheld = fields["solution"] != entry.solution and entry.resolution is not Resolution.MANUAL
-    if withheld:
-        fields["resolution"] = Resolution.MANUAL
     clean = CatalogueEntry.model_validate(fields)
     known = KnownEntry(
-        **fields, point_id=entry.id, embed_text=embed_text(clean), embedder=embedder_version, withheld=withheld
+        **fields,
+        point_id=entry.id,
+        embed_text=embed_text(clean),
+        embedder=embedder_version,
+        withheld=withheld,
+        solution_check=hashlib.sha256(entry.solution.encode()).hexdigest()[:4] if withheld else "",
     )
     content = json.dumps(known.model_dump(mode="json", exclude={"content_hash"}), sort_keys=True, ensure_ascii=False)
     return known.model_copy(update={"content_hash": hashlib.sha256(content.encode()).hexdigest()})
+
+
+def restored(known: KnownEntry, row: CatalogueEntry, scrub: Scrub) -> KnownEntry | None:
+    """`known` with the solution as `row` has it; None where `row` is not what `known` was prepared from."""
+    embedded = {name: getattr(known, name) for name in ("summary", "embed_text", "content_hash")}
+    if prepare(row, scrub, known.embedder).model_copy(update=embedded) != known:
+        return None
+    return known.model_copy(update={"solution": row.solution, "withheld": False})
 
 
 def from_point(point: Point) -> KnownEntry:

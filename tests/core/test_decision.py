@@ -8,7 +8,9 @@ from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
 from core.catalogue import CatalogueEntry
 from core.decision import ASK_FOR_POLICY, action_for, action_from_system, decision_id
 from core.errors import Terminal
+from core.identifiers import scrub
 from core.incident import Incident
+from core.knowledge.entry import prepare
 from core.ports import SystemAnswer
 from core.reason import Reason
 
@@ -22,6 +24,11 @@ def entry(**fields: str) -> CatalogueEntry:
 
 
 API = {"resolution": "api", "system": "fxprovicion"}
+
+
+def test_a_withheld_solution_is_never_sent() -> None:
+    known = prepare(entry(solution="Llame al 912345678."), scrub, "v1")
+    assert action_for(known, (), asked_before=False) == LeaveToHuman(reason=Reason.SOLUTION_WITHHELD)
 
 
 @pytest.mark.parametrize(

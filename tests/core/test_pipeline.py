@@ -16,7 +16,7 @@ from qdrant_client import QdrantClient
 
 from api.memory import MemoryDesk, MemorySystem
 from core.attachments import AttachmentReader, Pixels
-from core.catalogue import CatalogueEntry, normalised
+from core.catalogue import CatalogueEntry, normalised, write_catalogue
 from core.critic_loop import CriticLoop, Limits
 from core.decision import ASK_FOR_POLICY
 from core.errors import Retryable, StageError, Terminal
@@ -25,6 +25,7 @@ from core.incident import Incident
 from core.judgement import Calibration
 from core.knowledge import KnowledgeBase
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, write_mark
+from core.originals import Originals
 from core.pipeline import Pipeline, Rules
 from core.policy import ineligible
 from core.ports import Capabilities, Critique, Suggestion, SystemAnswer
@@ -50,7 +51,8 @@ MOVE = row("error contable al conciliar apuntes", "reasignacion", mailbox="Conta
 MANUAL = row("fallo de permisos del administrador", "manual")
 SYSTEM = row("provisión bloqueada del siniestro", "api", system="fxprovicion")
 ODD = row("tarificador devuelve prima negativa", "api", system="otro")
-ROWS = (PRINT, WAIT, MOVE, MANUAL, SYSTEM, ODD)
+CALL_US = row("el escáner no enciende", solution="Llame al 912 345 678.")
+ROWS = (PRINT, WAIT, MOVE, MANUAL, SYSTEM, ODD, CALL_US)
 
 ONLY_LOGIT = Calibration(
     embeddings="hash", judge="double", prompt="1", intercept=0.0, logit=1.0, logit_range=(-5.0, 5.0), scores={}
@@ -145,6 +147,7 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path) -> B
         plain: bool = False,
         simulate: bool = False,
         text_limit: int = 20_000,
+        catalogue: Sequence[CatalogueEntry] = (),
     ) -> World:
         desk = MemoryDesk(incidents or [incident()], attachments=attachments, plain=plain)
         system, tasks = system or MemorySystem(), tasks or ScriptedTasks()
@@ -152,7 +155,10 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path) -> B
         executor = Executor(desk, system, searcher.mailboxes, TAG)
         reader = AttachmentReader(desk.attachment, FakeOcr(), tmp_path / "adjuntos", scrub)
         rules = Rules(TAG, text_limit, simulate)
-        return World(Pipeline(loop, executor, knowledge, reader, personal, rules), desk, system, tasks, knowledge)
+        write_catalogue(tmp_path / "c.csv", catalogue)
+        whole = Originals(tmp_path / "c.csv", tmp_path / "f.csv", scrub).whole
+        pipeline = Pipeline(loop, executor, knowledge, reader, personal, rules, whole)
+        return World(pipeline, desk, system, tasks, knowledge)
 
     return make
 
@@ -221,6 +227,21 @@ async def test_a_row_kept_for_a_person(build: Build) -> None:
     assert (result.resultado, result.motivo, result.fila) == (Result.HUMAN, Reason.MANUAL_ENTRY, MANUAL.id)
     [note] = (await world.desk.read("I1")).history
     assert MANUAL.description in note.notes
+    assert world.desk.changes == []
+
+
+async def test_a_solution_with_a_phone_is_sent_as_the_catalogue_has_it(build: Build) -> None:
+    world = build(incident(CALL_US), catalogue=[PRINT, CALL_US])
+    result = await world.work()
+    assert (result.resultado, result.motivo) == (Result.AUTOMATIC, Reason.APPROVED)
+    assert "Llame al 912 345 678." in (await world.desk.read("I1")).history[-1].notes
+    assert not any("912" in text for text in world.tasks.seen)
+
+
+async def test_a_solution_with_a_phone_that_is_not_in_the_catalogue_is_not_sent(build: Build) -> None:
+    world = build(incident(CALL_US), catalogue=[PRINT])
+    result = await world.work()
+    assert (result.resultado, result.motivo) == (Result.HUMAN, Reason.SOLUTION_WITHHELD)
     assert world.desk.changes == []
 
 
