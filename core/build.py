@@ -144,6 +144,8 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     from llm import native
     from llm.ocr import RapidOcr
 
+    if hands:  # the provider, too, goes by how many there are
+        settings = settings.model_copy(update={"concurrencia": hands})
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
@@ -178,4 +180,4 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(pipeline, outside, hands or settings.concurrencia or tasks.concurrency, facts)
+        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts)

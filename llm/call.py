@@ -67,6 +67,12 @@ class Caller:
         """
         asked = list(messages)
         await self._require_room(asked, prompt.max_tokens)
+        async with self.provider.turns:
+            return await self._ask(prompt, asked, options, judge, repair)
+
+    async def _ask(
+        self, prompt: Prompt, asked: list[BaseMessage], options: dict[str, Any], judge: bool, repair: bool
+    ) -> Reply:
         where = trace.current()
         call = Call(
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),

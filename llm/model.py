@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -71,6 +72,8 @@ class Provider:
     """The longest a call may take; None where calls wait for each other and the model keeps its own limit."""
     concurrency: int = 1
     """Incidents worth having in hand at once."""
+    turns: asyncio.Semaphore | nullcontext[None] = field(default_factory=nullcontext)
+    """Held during a call: those beyond what keeps the server busy wait here, where no time limit runs yet."""
     in_turn: bool = False
     """One call at a time: judgements of an incident follow one another and share the model's prefix cache."""
     check: Callable[[], Awaitable[None]] = _nothing_to_reach

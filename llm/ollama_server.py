@@ -1,5 +1,6 @@
 """Ollama, by `langchain-ollama`."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,6 +20,9 @@ from llm.model_server import ask, shown
 logger = logging.getLogger(__name__)
 
 DEFAULT_MODEL: Final = "gemma3"
+HANDS: Final = 8
+"""Incidents in hand at once unless the settings say."""
+
 _TOP: Final = 20
 _START = "Inicie Ollama con `ollama serve` o corrija OLLAMA_BASE_URL."
 
@@ -30,6 +34,7 @@ def open_ollama(settings: Settings) -> Provider:
         raise UsageError("El proveedor ollama necesita OLLAMA_BASE_URL, por ejemplo http://127.0.0.1:11434.")
     model = settings.llm_model or DEFAULT_MODEL
     context = settings.llm_contexto
+    hands = settings.concurrencia or HANDS
     # One pool of connections for both; ours to close, which ChatOllama does not offer.
     transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None, max_keepalive_connections=64))
 
@@ -83,7 +88,10 @@ def open_ollama(settings: Settings) -> Provider:
         explain=explain,
         inspect=inspect,
         seconds=settings.llm_timeout,
-        concurrency=4,
+        concurrency=hands,
+        # Ollama has few slots and keeps the rest in a queue, where our time limit runs: half as many again as hands
+        # keep it busy. One incident's judgements always go together.
+        turns=asyncio.Semaphore(max(hands * 3 // 2, settings.candidatos_juicio)),
         check=check,
         aclose=transport.aclose,
     )

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import sys
 from pathlib import Path
@@ -52,7 +53,32 @@ async def test_what_an_openai_server_is_sent() -> None:
     assert (written["max_tokens"], written["temperature"]) == (160, 0)
     assert (judged["max_tokens"], judged["logprobs"], judged["top_logprobs"]) == (1, True, 20)
     assert "response_format" not in judged
+    assert "extra_body" not in written | judged
+    for body in (written, judged):
+        assert [message["role"] for message in body["messages"]] == ["system", "user"]
+        assert all(isinstance(message["content"], str) for message in body["messages"])
+    assert "texto" in written["messages"][1]["content"]
     assert server.headers[0]["authorization"] == "Bearer clave"
+
+
+@pytest.mark.parametrize(
+    ("kind", "hands", "calls"),
+    [
+        pytest.param("openai", 0, 16, id="openai"),
+        pytest.param("openai", 32, 64, id="openai, as many hands as the settings say"),
+        pytest.param("openai", 1, 3, id="openai, one incident's judgements together"),
+        pytest.param("ollama", 0, 12, id="ollama"),
+        pytest.param("ollama", 1, 3, id="ollama, one incident's judgements together"),
+    ],
+)
+async def test_how_many_calls_a_server_gets_at_once(kind: Kind, hands: int, calls: int) -> None:
+    provider = open_provider(settings(kind, "http://127.0.0.1:9", concurrencia=hands))
+    assert provider.concurrency == (hands or 8)
+    for _ in range(calls):
+        await asyncio.wait_for(provider.turns.__aenter__(), 1)
+    assert isinstance(provider.turns, asyncio.Semaphore)
+    assert provider.turns.locked()
+    await provider.aclose()
 
 
 @both

@@ -1,11 +1,14 @@
 """The contract that every provider is held to, through the tasks."""
 
+import asyncio
 import json
 import math
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from core.errors import Retryable, StageError, Terminal
@@ -27,6 +30,27 @@ LOGIT = math.log(math.exp(-0.5) + math.exp(-2.0)) + 1.5
 
 def query(text: str) -> Answer:
     return Answer(json.dumps({"consulta": text}))
+
+
+async def test_a_call_waits_for_its_turn_and_its_time_limit_runs_only_then() -> None:
+    turns = asyncio.Semaphore(1)
+    script = Script([Said('{"consulta": "No entra"}')])
+    tasks = ModelTasks(replace(scripted_provider(script, seconds=0.01), turns=turns))
+    async with turns:
+        waiting = asyncio.create_task(tasks.reformulate("no entro", None))
+        with pytest.raises(TimeoutError):  # longer than a call may take
+            await asyncio.wait_for(asyncio.shield(waiting), 0.05)
+        assert script.asked == []
+    assert await waiting == "No entra"
+    assert not turns.locked()
+
+
+async def test_a_call_that_fails_gives_its_turn_back() -> None:
+    turns = asyncio.Semaphore(1)
+    script = Script([Said("", error=httpx.ConnectError("nobody there"))])
+    with pytest.raises(Retryable):
+        await ModelTasks(replace(scripted_provider(script), turns=turns)).reformulate("no entro", None)
+    assert not turns.locked()
 
 
 @every_provider
