@@ -16,9 +16,10 @@ ejemplos:
 cómo se usa:
   1. Sin --aplicar busca incidencias cerradas por personas cuyo problema no está en la base de conocimiento, junta las
      que son el mismo problema y escribe resources/PROBLEMAS_GLOBALES_AAAAMMDD.csv. No cambia nada más.
-  2. Abra ese fichero, corrija las filas y borre las que no valgan. Mire sobre todo RESOLUCION AUTOMÁTICA: la sugiere
-     un modelo, y lo que no sea «manual» se hará solo. Las incidencias de las que sale cada fila están en el informe,
-     resources/reportes/reporte_mantenimiento_globales_AAAAMMDD.json, con las dudosas, que decide una persona.
+  2. Abra ese fichero, corrija las filas y borre las que no valgan. Mire sobre todo RESOLUCION AUTOMÁTICA: viene
+     «manual», salvo con un modelo del que conste que sabe elegirla, y lo que no sea «manual» se hará solo. Las
+     incidencias de las que sale cada fila están, con las dudosas, que decide una persona, en el informe:
+     resources/reportes/reporte_mantenimiento_globales_AAAAMMDD.json.
   3. --aplicar comprueba todas las filas (con una mal no aplica ninguna), guarda el catálogo actual en var/copias,
      añade las nuevas, cambia las que ya estaban y pone al día la base de conocimiento.
 

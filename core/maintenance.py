@@ -2,18 +2,19 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from core.closed import ClosedCase, Period, Skip, look_into
 from core.critic_loop import Verdict
 from core.errors import DependencyError, StageError
 from core.incident import Incident
-from core.new_problems import Limits, Standing, grouped, likeness, standing
+from core.new_problems import Limits, Standing, grouped, likeness, nearest_row, standing
 from core.ports import DeskListing, Embedder, Suggestion
 from core.privacy import PersonalData
-from core.proposed_row import InvalidSuggestion, Known, ProposedRow, propose
+from core.proposed_row import InvalidSuggestion, Known, ProposedRow, grounded, propose
 from core.reason import Reason
 from core.run import work_queue
 from core.terminal import Show
@@ -88,6 +89,8 @@ class Miner:
     tag: str
     hands: int = 1
     """Incidents in hand at a time."""
+    trusts_model: bool = False
+    """Whether the kind, mailbox and component that the model writes count (`Capabilities.writes_verdicts`)."""
 
     async def mine(self, listing: DeskListing, period: Period, progress: Show | None = None) -> Mined:
         """Proposed rows from the closed incidents of `period`.
@@ -101,7 +104,9 @@ class Miner:
         compared = [(item, standing(item.verdict, self.limits)) for item in looked_up if isinstance(item, Compared)]
         new = [item.case for item, known in compared if known is Standing.NEW]
         groups = grouped(new, await asyncio.to_thread(likeness, new, self.embedder), self.limits.same_problem)
-        suggested = await _each(groups, self._suggest_row, self.hands, _step(progress, "Proponiendo"))
+        verdicts = {item.case.code: item.verdict for item, _ in compared}
+        suggest_row = partial(self._suggest_row, verdicts)
+        suggested = await _each(groups, suggest_row, self.hands, _step(progress, "Proponiendo"))
         return Mined(
             period=period,
             closed=len(listing.incidents) + len(listing.invalid),
@@ -138,14 +143,23 @@ class Miner:
             except DependencyError as error:
                 raise DependencyError(f"{error} {_UNKNOWN_IS_NOT_NEW}") from error
 
-    async def _suggest_row(self, cases: Sequence[ClosedCase]) -> ProposedRow | Invalid | Failure:
+    async def _suggest_row(
+        self, verdicts: Mapping[str, Verdict], cases: Sequence[ClosedCase]
+    ) -> ProposedRow | Invalid | Failure:
         """One suggestion for one new problem, checked."""
         codes = tuple(case.code for case in cases)
         told = max(cases, key=lambda case: len(case.resolution))  # whoever wrote most explains it best
         with tracing(incident=told.code), stage("suggest"):
             try:
                 suggestion = await self.suggest(told.problem, told.resolution, sorted(self.known.components.values()))
-                return await asyncio.to_thread(propose, suggestion, cases, self.known, self.personal)
+                remarks: tuple[str, ...] = ()
+                if not self.trusts_model:
+                    looked_up = [verdicts[case.code] for case in cases]
+                    like = nearest_row(looked_up, self.embedder.dimensions, self.limits.related)
+                    suggestion, remark = grounded(suggestion, like)
+                    remarks = (remark,)
+                row = await asyncio.to_thread(propose, suggestion, cases, self.known, self.personal)
+                return replace(row, remarks=(*remarks, *row.remarks))
             except StageError as error:
                 logger.warning("sugerencia fallida", extra={"action": "suggestion_failed", "reason": error.reason})
                 return Failure(codes, error.reason)

@@ -15,8 +15,8 @@ from core.maintenance import Compared, Mined
 from core.usage import Usage
 
 REVIEW = (
-    "Son propuestas para revisar, no filas en vigor. La RESOLUCION AUTOMÁTICA es la que sugiere el modelo: compruebe "
-    "cada una antes de aplicarla y, ante la duda, deje «manual»."
+    "Son propuestas para revisar, no filas en vigor. Mire sobre todo COMPONENTE y RESOLUCION AUTOMÁTICA: lo que no sea "
+    "«manual» se hará solo; ante la duda, deje «manual»."
 )
 
 

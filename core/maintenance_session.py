@@ -39,7 +39,7 @@ async def open_maintenance(settings: Settings) -> AsyncIterator[Maintenance]:
     from core.critic_loop import CriticLoop
     from core.critic_loop import Limits as LoopLimits
     from core.judgement import load_calibration
-    from core.new_problems import NEW_BELOW, SAME_PROBLEM, Limits
+    from core.new_problems import NEW_BELOW, RELATED, SAME_PROBLEM, Limits
     from core.privacy import PersonalData
     from core.proposed_row import Known
     from core.search import Searcher
@@ -59,9 +59,16 @@ async def open_maintenance(settings: Settings) -> AsyncIterator[Maintenance]:
             suggest=tasks.suggest,
             embedder=embedder,
             known=Known.of(searcher.entries.values()),
-            limits=Limits(threshold, new_below, SAME_PROBLEM[settings.embedding_model], settings.limite_texto),
+            limits=Limits(
+                threshold,
+                new_below,
+                SAME_PROBLEM[settings.embedding_model],
+                settings.limite_texto,
+                RELATED[settings.embedding_model],
+            ),
             tag=settings.etiqueta,
             hands=settings.concurrencia or tasks.concurrency,
+            trusts_model=tasks.capabilities.writes_verdicts,
         )
         yield Maintenance(miner, outside.desk)
 

@@ -75,6 +75,21 @@ class ProposedRow:
         return replace(self, evidence=tuple(dict.fromkeys((*self.evidence, *other.evidence))))
 
 
+def grounded(suggestion: Suggestion, like: CatalogueEntry | None) -> tuple[Suggestion, str]:
+    """What is left of a suggestion whose model's written word does not count, and a remark on it.
+
+    Its description and solution, for a person to review; what would act is `manual`, and the component is that of
+    `like`, the known row nearest to the incidents, or none.
+    """
+    kept = {"component": like.component if like else "", "resolution": Resolution.MANUAL.value, "mailbox": ""}
+    remark = (
+        f"el componente es el de la fila más parecida, «{like.description[:80]}»: compruébelo"
+        if like
+        else "ninguna fila se le parece tanto como para tomar de ella el componente: póngalo usted"
+    )
+    return suggestion.model_copy(update=kept), remark
+
+
 def propose(suggestion: Suggestion, cases: Sequence[ClosedCase], known: Known, personal: PersonalData) -> ProposedRow:
     """The suggestion as a row, from `cases` (newest first). A kind or mailbox that does not hold becomes `manual`.
 

@@ -19,7 +19,7 @@ from core.incident import Incident
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable
 from core.maintenance import Mined, Miner
 from core.maintenance_report import write_mined
-from core.new_problems import SAME_PROBLEM, Limits, Standing, grouped, standing
+from core.new_problems import RELATED, SAME_PROBLEM, Limits, Standing, grouped, nearest_row, standing
 from core.ports import Suggestion
 from core.privacy import PersonalData
 from core.proposed_row import ProposedRow
@@ -39,7 +39,7 @@ from tests.core.closed_incidents import (
 )
 from tests.core.hash_embedder import HashEmbedder
 
-LIMITS = Limits(known_from=65, new_below=35, same_problem=0.8, text_limit=2000)
+LIMITS = Limits(known_from=65, new_below=35, same_problem=0.8, text_limit=2000, related=0.6)
 
 
 def _verdict(approval: int | None, status: Status | None = Status.REJECTED, reason: Reason | None = None) -> Verdict:
@@ -87,7 +87,33 @@ def test_there_is_a_threshold_for_every_embedding() -> None:
     from config import Settings
 
     [choices] = [Settings.model_fields["embedding_model"].annotation.__args__]  # type: ignore[union-attr]
-    assert set(choices) == set(SAME_PROBLEM)
+    assert set(choices) == set(SAME_PROBLEM) == set(RELATED)
+
+
+def _candidate(component: str, e5: float) -> Candidate:
+    client = QdrantClient(":memory:")
+    row = ROW.model_copy(update={"component": component})
+    entry = KnowledgeBase(client, HashEmbedder()).prepared(row)
+    client.close()
+    return Candidate(entry, Evidence(e5=e5), 0.0)
+
+
+@pytest.mark.parametrize(
+    ("candidates", "component"),
+    [
+        pytest.param([("Correo", 0.7), ("Puesto", 0.9)], "Puesto", id="nearest"),
+        pytest.param([("Correo", 0.6)], "Correo", id="just enough"),
+        pytest.param([("Correo", 0.59)], None, id="too far"),
+        pytest.param([("CORRECTIVO", 0.9), ("", 0.8), ("Correo", 0.7)], "Correo", id="rows of no component"),
+        pytest.param([], None, id="nothing found"),
+    ],
+)
+def test_the_nearest_row(candidates: list[tuple[str, float]], component: str | None) -> None:
+    found = tuple(_candidate(*pair) for pair in candidates)
+    verdicts = [Verdict(None, Reason.NO_CANDIDATE, None, candidates=found[:1])]
+    verdicts += [Verdict(None, Reason.NO_CANDIDATE, None, candidates=found[1:])]
+    row = nearest_row(verdicts, ["e5"], 0.6)
+    assert (row.component if row else None) == component
 
 
 # The whole
@@ -121,13 +147,34 @@ def _given(answers: dict[str, Any], text: str, otherwise: Any) -> Any:
     return answer
 
 
-def _miner(model: _Model, personal: PersonalData, hands: int = 2) -> Miner:
-    return Miner(personal, model.knows, model.suggest, HashEmbedder(), KNOWN, LIMITS, TAG, hands)
+def _miner(model: _Model, personal: PersonalData, hands: int = 2, *, trusts: bool = True) -> Miner:
+    return Miner(personal, model.knows, model.suggest, HashEmbedder({"e5": 40}), KNOWN, LIMITS, TAG, hands, trusts)
 
 
-async def _mined(model: _Model, personal: PersonalData, *incidents: Incident, **fields: Any) -> Mined:
+async def _mined(
+    model: _Model, personal: PersonalData, *incidents: Incident, trusts: bool = True, **fields: Any
+) -> Mined:
     listing = await MemoryDesk(incidents).list_closed()
-    return await _miner(model, personal).mine(listing.model_copy(update=fields), PERIOD)
+    return await _miner(model, personal, trusts=trusts).mine(listing.model_copy(update=fields), PERIOD)
+
+
+@pytest.mark.parametrize(
+    ("trusts", "likeness", "component", "kind"),
+    [
+        pytest.param(True, 0.9, "Fichaje", "cierre", id="a model that counts"),
+        pytest.param(False, 0.9, "Puesto", "manual", id="nearest row's component"),
+        pytest.param(False, 0.5, "", "manual", id="nothing near"),
+    ],
+)
+async def test_what_a_small_model_writes_decides_nothing(
+    personal: PersonalData, trusts: bool, likeness: float, component: str, kind: str
+) -> None:
+    verdict = Verdict(None, Reason.NO_CANDIDATE, None, candidates=(_candidate("Puesto", likeness),))
+    mined = await _mined(_Model({"fichaje": verdict}, {}), personal, closed("I-1"), trusts=trusts)
+    [row] = mined.proposals
+    assert (row.entry.component, row.entry.kind, row.entry.mailbox) == (component, kind, "")
+    assert row.entry.solution == "Reinicie el terminal"
+    assert any("componente" in remark for remark in row.remarks) is not trusts
 
 
 async def test_known_doubtful_and_new(personal: PersonalData) -> None:
