@@ -159,14 +159,14 @@ def cosines(vector: Vectors, rows: Vectors) -> list[float]:
 def _compared(candidates: list[Candidate]) -> list[Candidate]:
     """The candidates with how each stands out among the others."""
     scores = sorted((c.evidence.score for c in candidates), reverse=True)
+    if len(scores) < 2:
+        return candidates
+    top = scores[: OTHERS + 1]
     compared = []
     for candidate in candidates:
         own = candidate.evidence.score
-        others = scores.copy()
-        others.remove(own)
-        if others:
-            best = others[:OTHERS]
-            margin, lift = own - others[0], own - sum(best) / len(best)
-            candidate = replace(candidate, evidence=replace(candidate.evidence, margin=margin, lift=lift))
-        compared.append(candidate)
+        rest = sum(top) - own if own >= top[-1] else sum(top[:OTHERS])
+        margin = own - (scores[1] if own == scores[0] else scores[0])
+        lift = own - rest / min(OTHERS, len(scores) - 1)
+        compared.append(replace(candidate, evidence=replace(candidate.evidence, margin=margin, lift=lift)))
     return compared

@@ -93,7 +93,8 @@ class Provider:
 def explain_network(error: Exception) -> StageError:
     """What every HTTP client has in common. The server's words are left out: they may echo the incident."""
     kind = type(error).__name__
-    if isinstance(error, httpx.TimeoutException | TimeoutError):
+    # aiohttp's transport gives a server that hangs up as `ConnectTimeout`, too: either way it is not there.
+    if isinstance(error, httpx.TimeoutException | TimeoutError) and not isinstance(error, httpx.ConnectTimeout):
         return Retryable(Reason.MODEL_TIMEOUT)
     if isinstance(error, httpx.HTTPError | ConnectionError):
         return Retryable(Reason.MODEL_UNAVAILABLE, f"{Reason.MODEL_UNAVAILABLE.text} ({kind})")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 import ollama
+from httpx_aiohttp import AiohttpTransport
 from langchain_core.messages import AIMessage
 from langchain_ollama import ChatOllama
 
@@ -15,7 +16,7 @@ from core.errors import DependencyError, StageError, Terminal, UsageError
 from core.ports import Capabilities
 from core.reason import Reason
 from llm.model import JSONSchema, Provider, estimated_tokens, explain_network, explain_status, sees
-from llm.model_server import ask, shown
+from llm.model_server import CONNECTIONS, ask, shown
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def open_ollama(settings: Settings) -> Provider:
     context = settings.llm_contexto
     hands = settings.concurrencia or HANDS
     # One pool of connections for both; ours to close, which ChatOllama does not offer.
-    transport = httpx.AsyncHTTPTransport(limits=httpx.Limits(max_connections=None, max_keepalive_connections=64))
+    transport = AiohttpTransport(limits=CONNECTIONS)
 
     def chat(**extra: Any) -> ChatOllama:
         return ChatOllama(

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import httpx
 import openai
+from httpx_aiohttp import HttpxAiohttpClient
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatResult
@@ -18,7 +19,7 @@ from core.errors import DependencyError, Retryable, StageError, UsageError
 from core.ports import Capabilities
 from core.reason import Reason
 from llm.model import JSONSchema, Provider, estimated_tokens, explain_network, explain_status, sees
-from llm.model_server import ask, shown
+from llm.model_server import CONNECTIONS, ask, shown
 
 CLOUD: Final = "https://api.openai.com/v1"
 HANDS: Final = 8
@@ -69,9 +70,7 @@ def open_openai(settings: Settings) -> Provider:
     key = settings.openai_api_key.get_secret_value() if settings.openai_api_key else "sin-clave"
     model = settings.llm_model
     hands = settings.concurrencia or HANDS
-    client = httpx.AsyncClient(
-        timeout=settings.llm_timeout, limits=httpx.Limits(max_connections=None, max_keepalive_connections=64)
-    )
+    client = HttpxAiohttpClient(timeout=settings.llm_timeout, limits=CONNECTIONS)
 
     def chat(**extra: Any) -> ChatOpenAI:
         return _Chat(
@@ -144,6 +143,8 @@ def _strict_value(value: Any) -> Any:
 
 def explain(error: Exception) -> StageError:
     """The client's exceptions as ours. Its messages are left out: they may carry part of the key or of the incident."""
+    if isinstance(error, openai.APITimeoutError) and isinstance(error.__cause__, httpx.HTTPError):
+        return explain_network(error.__cause__)
     if isinstance(error, openai.APITimeoutError):
         return Retryable(Reason.MODEL_TIMEOUT)
     if isinstance(error, openai.APIStatusError):
