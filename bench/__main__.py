@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.result import Measure, show, write
+from core.command_line import Parser
 
 _EXAMPLES = """\
 ejemplos:
@@ -25,12 +26,11 @@ _REAL = 12
 NAMES = ("orquestacion", "orquestacion_real", "base", "busqueda", "arranque")
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m bench",
         description="Mide el rendimiento y lo compara con lo que se pide.",
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="dónde escribir el JSON (por defecto, var/bench/)")
     parser.add_argument("--solo", nargs="+", choices=NAMES, metavar="NOMBRE", help=f"solo estas: {', '.join(NAMES)}")

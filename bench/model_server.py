@@ -3,7 +3,6 @@
 Runs in a process of its own (`python -m bench.model_server`), so that its CPU is not counted as ours.
 """
 
-import argparse
 import asyncio
 import hashlib
 import json
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from config import ROOT
+from core.command_line import Parser
 
 MODEL: Final = "banco"
 _TEXT: Final = "error al guardar el suplemento en la pantalla de pólizas"
@@ -156,9 +156,7 @@ def model_server(latency: float, slots: int) -> Iterator[str]:
 
 def main() -> int:
     """Serves until standard input ends."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench.model_server", description="Servidor de modelo falso, de latencia fija."
-    )
+    parser = Parser(prog="python -m bench.model_server", description="Servidor de modelo falso, de latencia fija.")
     parser.add_argument("--latencia", type=float, default=0.2, metavar="S", help="segundos por respuesta")
     parser.add_argument("--ranuras", type=int, default=8, metavar="N", help="respuestas a la vez")
     options = parser.parse_args()

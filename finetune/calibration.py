@@ -4,7 +4,6 @@ Data in the form of a folder per set: `corpus.jsonl` and `queries.jsonl`, or `pa
 right entry take part, and so do incidents whose right entries were taken out: the approval must know doubt.
 """
 
-import argparse
 import asyncio
 import hashlib
 import json
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.command_line import Parser
 from core.errors import DependencyError, UsageError
 from core.files import write_whole
 from core.terminal import progress_bar
@@ -244,7 +244,7 @@ def calibrated(cases: Sequence[Case], embeddings: str, judge: str, prompt: str, 
 
 def main(arguments: list[str] | None = None) -> int:
     """0, or 2 for data or settings that do not serve."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m finetune.calibration",
         description="Ajusta la aprobación con datos etiquetados (una carpeta por conjunto) y escribe "
         "core/calibration.json. Con el modelo embebido tarda una media hora; se puede interrumpir y repetir.",
