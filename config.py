@@ -160,10 +160,10 @@ class Settings(BaseSettings):
         description="URL de Qdrant. Vacía: una carpeta bajo DIRECTORIO_ESTADO.",
         json_schema_extra=documentation("Qdrant. Empty: a folder under DIRECTORIO_ESTADO.", form=_URL_FORM),
     )
-    embedding_model: Literal["e5+use", "e5", "use"] = Field(
+    embedding_model: Literal["e5+use", "e5"] = Field(
         "e5+use",
-        description="Vectores que se guardan y consultan: multilingual-e5-small, USE multilingüe o ambos.",
-        json_schema_extra=documentation("Vectors kept and searched: multilingual-e5-small, multilingual USE or both."),
+        description="Vectores que se guardan y consultan: multilingual-e5-small, con USE multilingüe o sin él.",
+        json_schema_extra=documentation("Vectors kept and searched: multilingual-e5-small, with multilingual USE or without it."),
     )
     query_limit_vectordb: int = Field(
         20,

@@ -249,20 +249,23 @@ def main(arguments: list[str] | None = None) -> int:
         description="Ajusta la aprobación con datos etiquetados (una carpeta por conjunto) y escribe "
         "core/calibration.json. Con el modelo embebido tarda una media hora; se puede interrumpir y repetir.",
     )
-    parser.add_argument("--datos", type=Path, required=True, help="carpeta con una carpeta por conjunto")
+    parser.add_argument(
+        "--datos", type=Path, required=True, nargs="+", metavar="DIR", help="carpetas con una carpeta por conjunto"
+    )
     parser.add_argument("--semilla", type=int, default=1, help="de la muestra (por defecto, 1)")
     parser.add_argument("--juicios", type=Path, default=Path("var/calibracion/juicios.jsonl"), help="juicios ya hechos")
     parser.add_argument("--salida", type=Path, default=Path("core/calibration.json"))
     parser.add_argument(
-        "--vectores", nargs="+", default=["e5+use", "e5"], choices=["e5+use", "e5", "use"], help="qué EMBEDDING_MODEL"
+        "--vectores", nargs="+", default=["e5+use", "e5"], choices=["e5+use", "e5"], help="qué EMBEDDING_MODEL"
     )
     options = parser.parse_args(arguments)
     folders = sorted(
-        f for f in options.datos.iterdir() if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists()
+        (f for d in options.datos for f in d.iterdir() if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists()),
+        key=lambda folder: folder.name,
     )
     sets = [read_set(folder, options.semilla) for folder in folders]
     how = {
-        "command": f"python -m finetune.calibration --datos DATOS --semilla {options.semilla}",
+        "command": f"python -m finetune.calibration --datos DATOS finetune/data --semilla {options.semilla}",
         "date": f"{datetime.now().astimezone():%Y-%m-%d}",
         "sets": [s.name for s in sets],
         "incidents": sum(len(s.incidents) for s in sets),
