@@ -1,15 +1,13 @@
 """Fit the approval (`core/calibration.json`) on labelled data, with the product's own search and judge.
 
-Data in the form of a folder per set: `corpus.jsonl` and `queries.jsonl`, or `pairs.jsonl` alone. Incidents without a
-right entry take part, and so do incidents whose right entries were taken out: the approval must know doubt.
+Incidents without a right entry take part, and so do incidents whose right entries were taken out: the approval must
+know doubt.
 """
 
 import asyncio
-import hashlib
 import json
-import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,10 +16,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from config import load_settings
+from core.build import open_tasks
+from core.catalogue import CatalogueEntry, Resolution
 from core.command_line import Parser
 from core.errors import DependencyError, UsageError
 from core.files import write_whole
+from core.knowledge import KnowledgeBase
+from core.ports import Embedder
+from core.privacy import strip_identifiers
+from core.search import Candidate, Searcher
 from core.terminal import progress_bar
+from finetune.judgements import JUDGE, LONGEST, Judgements
+from finetune.labelled import LabelledIncident, LabelledSet, labelled_folders, of_split, read_set, sample
+from llm.embed import E5Use
+from llm.prompt import Prompt
+from llm.tasks import PROMPTS
 
 Matrix = NDArray[np.float64]
 
@@ -29,13 +39,9 @@ SCORES = ("bm25", "margin", "lift")
 """The raw scores that pay: on sets left out AUC .95 against .84 with the cosines themselves, whose level differs from
 catalogue to catalogue (and whose weights turn negative beside these)."""
 FEATURES = (*SCORES, "logit")
-JUDGE = "qwen2.5-coder-1.5b-instruct-q4_k_m"
-
 SAMPLE = {"with": 40, "without": 20, "removed": 20}
 """Incidents per set: with a right entry, without one, with it taken out."""
 CANDIDATES = 3
-LONGEST = 700
-"""Characters of an entry that the judge reads: entries of a catalogue are shorter, those of public sets are not."""
 
 
 @dataclass(frozen=True)
@@ -51,102 +57,74 @@ class Case:
     logit: float = 0.0
 
 
+def sampled(folder: Path, seed: int) -> LabelledSet:
+    """What the fit sees of a folder: test splits beside a `val` are left alone."""
+    return sample(of_split(read_set(folder), "val"), seed, SAMPLE["with"], SAMPLE["without"], SAMPLE["removed"])
+
+
 @dataclass(frozen=True)
-class LabelledSet:
-    """A catalogue and incidents with the ids that solve them; `removed` ids are taken out for that incident."""
+class SearchedSet:
+    """A labelled set as the product's own catalogue: its knowledge base in memory, and the search over it."""
 
-    name: str
-    entries: dict[str, str]
-    incidents: list[tuple[str, frozenset[str], bool]]
+    searcher: Searcher
+    ids: dict[str, str]
+    """The set's entry id -> the catalogue's."""
 
+    def search(self, incident: LabelledIncident) -> list[Candidate]:
+        """Candidates as the pipeline finds them, without what is taken out for this incident."""
+        without = self.right(incident) if incident.removed else frozenset()
+        return self.searcher.search([strip_identifiers(incident.text)], without=without)
 
-def read_set(folder: Path, seed: int) -> LabelledSet:
-    """A sample of a labelled folder. Catalogue examples and test splits beside a `val` are left alone."""
-    rng = random.Random(f"{seed}/{folder.name}")  # noqa: S311 - a sample, not a secret
-    if (folder / "corpus.jsonl").exists():
-        entries = {row["id"]: row["text"] for row in _lines(folder / "corpus.jsonl")}
-        rows = [row for row in _lines(folder / "queries.jsonl") if row.get("split") != "catalogue_example"]
-        if any(row.get("split") == "val" for row in rows):
-            rows = [row for row in rows if row.get("split") == "val"]
-        incidents = [(row["text"], frozenset(row["relevant"])) for row in rows]
-    else:
-        pairs = list(_lines(folder / "pairs.jsonl"))
-        entries = {_key(row["solution"]): row["solution"] for row in pairs}
-        right: dict[str, set[str]] = {}
-        for row in pairs:
-            right.setdefault(row["incident"], set()).update([_key(row["solution"])] if row["label"] else [])
-        incidents = [(text, frozenset(ids)) for text, ids in sorted(right.items())]
-    rng.shuffle(incidents)
-    solvable = [i for i in incidents if i[1]]
-    chosen = [(*i, False) for i in solvable[: SAMPLE["with"]]]
-    chosen += [(*i, False) for i in [i for i in incidents if not i[1]][: SAMPLE["without"]]]
-    chosen += [(*i, True) for i in solvable[SAMPLE["with"] :][: SAMPLE["removed"]]]
-    return LabelledSet(folder.name, entries, chosen)
+    def right(self, incident: LabelledIncident) -> frozenset[str]:
+        """The catalogue's ids of the incident's right entries."""
+        return frozenset(self.ids[i] for i in incident.relevant)
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
-
-
-def _key(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def search_set(labelled: LabelledSet, embeddings: str) -> Iterator[Case]:
-    """The candidates of every incident, by the product's own knowledge base and search."""
+def searched(labelled: LabelledSet, embedder: Embedder, limit: int = 20) -> SearchedSet:
+    """Embeds the set's entries. Each is carried out in its own way, so that two that fit equally well are rivals."""
     from qdrant_client import QdrantClient
 
-    from core.catalogue import CatalogueEntry, Resolution
-    from core.knowledge import KnowledgeBase
-    from core.privacy import strip_identifiers
-    from core.search import Searcher
-    from llm.embed import E5Use
-
-    embedder = E5Use(embeddings.split("+"))
     knowledge = KnowledgeBase(QdrantClient(":memory:"), embedder, labelled.name)
     rows = {
-        i: CatalogueEntry(component="", description=t, resolution=Resolution.MANUAL)
-        for i, t in labelled.entries.items()
+        i: CatalogueEntry(component="", description=text, resolution=Resolution.REASSIGN, mailbox=i)
+        for i, text in labelled.entries.items()
     }
     knowledge.build(rows.values())
-    of = {i: entry.id for i, entry in rows.items()}
-    searcher = Searcher(knowledge, embedder, 20)
-    for text, relevant, removed in labelled.incidents:
-        right = {of[i] for i in relevant}
-        found = searcher.search([strip_identifiers(text)], without=right if removed else ())
-        for candidate in found[:CANDIDATES]:
-            yield Case(
-                labelled.name, text, candidate.entry.embed_text[:LONGEST], int(candidate.entry.id in right),
-                bool(right) and not removed, asdict(candidate.evidence),
-            )  # fmt: skip
+    return SearchedSet(Searcher(knowledge, embedder, limit), {i: entry.id for i, entry in rows.items()})
 
 
-def _judged(cache: Path) -> dict[tuple[str, str], float]:
-    """What an earlier run judged."""
-    return {(row["incident"], row["entry"]): row["logit"] for row in _lines(cache)} if cache.exists() else {}
+def cases_of(group: str, incident: LabelledIncident, right: Collection[str], found: Sequence[Candidate]) -> list[Case]:
+    """The candidates that would be judged, as cases of the fit."""
+    return [
+        Case(
+            group, incident.text, c.entry.embed_text[:LONGEST], int(c.entry.id in right), incident.solvable,
+            asdict(c.evidence),
+        )
+        for c in found[:CANDIDATES]
+    ]  # fmt: skip
 
 
-async def judge_cases(cases: Sequence[Case], cache: Path) -> list[Case]:
-    """The judge's logit for every case; judged ones are kept in `cache` (JSON lines), so a run can be resumed."""
-    known = _judged(cache)
-    missing = list(dict.fromkeys((case.incident, case.entry) for case in cases) - known.keys())
+def search_set(labelled: LabelledSet, embedder: Embedder) -> Iterator[Case]:
+    """The candidates of every incident, by the product's own knowledge base and search."""
+    catalogue = searched(labelled, embedder)
+    for incident in labelled.incidents:
+        yield from cases_of(labelled.name, incident, catalogue.right(incident), catalogue.search(incident))
+
+
+async def judge_cases(cases: Sequence[Case], judgements: Judgements) -> list[Case]:
+    """The judge's logit for every case: those known already, and the model's for the others."""
+    missing = judgements.missing((case.incident, case.entry) for case in cases)
     if missing:
-        from config import load_settings
-        from core.build import open_tasks
-
-        cache.parent.mkdir(parents=True, exist_ok=True)
         async with open_tasks(load_settings()) as tasks:
-            with cache.open("a", encoding="utf-8") as out, progress_bar() as bar:
-                for number, (incident, entry) in enumerate(missing, 1):
-                    [known[incident, entry]] = await tasks.judge(incident, [entry])
-                    row = {"incident": incident, "entry": entry, "logit": known[incident, entry]}
-                    out.write(json.dumps(row, ensure_ascii=False) + "\n")
-                    out.flush()
-                    if bar:
-                        bar("Juicios", number, len(missing))
-    return [replace(case, logit=known[case.incident, case.entry]) for case in cases]
+            with progress_bar() as bar:
+                await judgements.judge_all(tasks, missing, bar)
+    return with_logits(cases, judgements)
+
+
+def with_logits(cases: Iterable[Case], judgements: Judgements) -> list[Case]:
+    """The cases that were judged, with their logits."""
+    known = [(case, judgements.get(case.incident, case.entry)) for case in cases]
+    return [replace(case, logit=judgement.logit) for case, judgement in known if judgement]
 
 
 def features(cases: Sequence[Case]) -> Matrix:
@@ -194,7 +172,10 @@ def left_out(cases: Sequence[Case]) -> dict[str, Any]:
         out = [i for i, case in enumerate(cases) if case.group == group]
         chance[out] = 1 / (1 + np.exp(-(features([cases[i] for i in out]) @ slopes + intercept)))
     truth = np.array([case.label for case in cases])
-    figures: dict[str, Any] = {"auc": round(float(roc_auc_score(truth, chance)), 3), "ece": _ece(chance, truth)}
+    figures: dict[str, Any] = {
+        "auc": round(float(roc_auc_score(truth, chance)), 3),
+        "ece": round(calibration_error(chance, truth), 3),
+    }
     for group in groups:
         here = np.array([case.group == group for case in cases])
         figures[group] = {"auc": round(float(roc_auc_score(truth[here], chance[here])), 3)}
@@ -202,11 +183,11 @@ def left_out(cases: Sequence[Case]) -> dict[str, Any]:
     return figures
 
 
-def _ece(chance: Matrix, truth: Matrix, bins: int = 10) -> float:
+def calibration_error(chance: Matrix, truth: Matrix, bins: int = 10) -> float:
     """Expected calibration error over equal-width bins."""
     which = np.minimum((chance * bins).astype(int), bins - 1)
     gaps = [abs(chance[which == b].mean() - truth[which == b].mean()) * (which == b).mean() for b in set(which)]
-    return round(float(sum(gaps)), 3)
+    return float(sum(gaps))
 
 
 def _at_threshold(cases: Sequence[Case], chance: Matrix, threshold: float) -> dict[str, Any]:
@@ -226,7 +207,7 @@ def _at_threshold(cases: Sequence[Case], chance: Matrix, threshold: float) -> di
     return {"aprobadas": acted, "equivocadas": acted - right, "cobertura": round(right / max(solvable, 1), 2)}
 
 
-def calibrated(cases: Sequence[Case], embeddings: str, judge: str, prompt: str, how: dict[str, Any]) -> dict[str, Any]:
+def coefficients(cases: Sequence[Case], embeddings: str, judge: str, prompt: str) -> dict[str, Any]:
     """One fit as `core.judgement.Calibration` reads it."""
     slopes, intercept = fit(cases)
     logits = [case.logit for case in cases]
@@ -238,7 +219,6 @@ def calibrated(cases: Sequence[Case], embeddings: str, judge: str, prompt: str, 
         "logit": round(float(slopes[-1]), 4),
         "logit_range": [round(float(v), 3) for v in np.percentile(logits, [1, 99])],
         "scores": {name: round(float(slope), 4) for name, slope in zip(SCORES, slopes, strict=False)},
-        "fitted": how | {"pairs": len(cases), "left_out": left_out(cases)},
     }
 
 
@@ -250,7 +230,12 @@ def main(arguments: list[str] | None = None) -> int:
         "core/calibration.json. Con el modelo embebido tarda una media hora; se puede interrumpir y repetir.",
     )
     parser.add_argument(
-        "--datos", type=Path, required=True, nargs="+", metavar="DIR", help="carpetas con una carpeta por conjunto"
+        "--datos",
+        type=Path,
+        required=True,
+        nargs="+",
+        metavar="DIR",
+        help="carpetas de conjuntos, o con una carpeta por conjunto",
     )
     parser.add_argument("--semilla", type=int, default=1, help="de la muestra (por defecto, 1)")
     parser.add_argument("--juicios", type=Path, default=Path("var/calibracion/juicios.jsonl"), help="juicios ya hechos")
@@ -259,27 +244,23 @@ def main(arguments: list[str] | None = None) -> int:
         "--vectores", nargs="+", default=["e5+use", "e5"], choices=["e5+use", "e5"], help="qué EMBEDDING_MODEL"
     )
     options = parser.parse_args(arguments)
-    folders = sorted(
-        (f for d in options.datos for f in d.iterdir() if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists()),
-        key=lambda folder: folder.name,
-    )
-    sets = [read_set(folder, options.semilla) for folder in folders]
+    sets = [sampled(folder, options.semilla) for folder in labelled_folders(options.datos)]
     how = {
         "command": f"python -m finetune.calibration --datos DATOS finetune/data --semilla {options.semilla}",
         "date": f"{datetime.now().astimezone():%Y-%m-%d}",
         "sets": [s.name for s in sets],
         "incidents": sum(len(s.incidents) for s in sets),
     }
-    from llm.prompt import Prompt
-    from llm.tasks import PROMPTS
-
     prompt = Prompt.load(PROMPTS / "relevance.md").version
+    judgements = Judgements(options.juicios, prompt, JUDGE)
     fits = []
     for embeddings in options.vectores:
-        cases = [case for labelled in sets for case in search_set(labelled, embeddings)]
-        judged = asyncio.run(judge_cases(cases, options.juicios))
-        fits.append(calibrated(judged, embeddings, JUDGE, prompt, how))
-        print(json.dumps(fits[-1]["fitted"], ensure_ascii=False, indent=1))
+        embedder = E5Use(embeddings.split("+"))
+        cases = [case for labelled in sets for case in search_set(labelled, embedder)]
+        judged = asyncio.run(judge_cases(cases, judgements))
+        fitted = how | {"pairs": len(judged), "left_out": left_out(judged)}
+        fits.append(coefficients(judged, embeddings, JUDGE, prompt) | {"fitted": fitted})
+        print(json.dumps(fitted, ensure_ascii=False, indent=1))
     write_whole(options.salida, json.dumps({"fits": fits}, ensure_ascii=False, indent=1) + "\n")
     return 0
 
