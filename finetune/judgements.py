@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from core.ports import LanguageTasks
 from core.terminal import Show
 from core.usage import metering
 
@@ -21,6 +20,12 @@ FIRST_PROMPT = "5f6463677301"
 """Lines without `prompt` and `model` were made with this version and `JUDGE`."""
 LONGEST = 700
 """Characters of an entry that the judge reads: entries of a catalogue are shorter, those of public sets are not."""
+
+
+class Judge(Protocol):
+    """Of `core.ports.LanguageTasks` what is asked here."""
+
+    async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]: ...
 
 
 @dataclass(frozen=True)
@@ -54,21 +59,21 @@ class Judgements:
         """The judgement of an entry's first `LONGEST` characters; None when it was never made."""
         return self._known.get((incident, entry[:LONGEST]))
 
-    async def judge(self, tasks: LanguageTasks, incident: str, entries: Sequence[str]) -> None:
-        """Have judged, and keep, whatever of `entries` was not. Raises as `LanguageTasks.judge`, and `OSError`."""
+    async def judge(self, judge: Judge, incident: str, entries: Sequence[str]) -> None:
+        """Have judged, and keep, whatever of `entries` was not. Raises as `judge.judge`, and `OSError`."""
         for entry in dict.fromkeys(entry[:LONGEST] for entry in entries):
             if (incident, entry) in self._known:
                 continue
             started = time.perf_counter()
             with metering() as usage:
-                [logit] = await tasks.judge(incident, [entry])
+                [logit] = await judge.judge(incident, [entry])
             made = Judgement(logit, usage.input_tokens + usage.output_tokens, round(time.perf_counter() - started, 3))
             self._keep(incident, entry, made)
 
-    async def judge_all(self, tasks: LanguageTasks, missing: Sequence[tuple[str, str]], bar: Show | None) -> None:
+    async def judge_all(self, judge: Judge, missing: Sequence[tuple[str, str]], bar: Show | None) -> None:
         """`judge` for each (incident, entry), with the progress shown."""
         for number, (incident, entry) in enumerate(missing, 1):
-            await self.judge(tasks, incident, [entry])
+            await self.judge(judge, incident, [entry])
             if bar:
                 bar("Juicios", number, len(missing))
 

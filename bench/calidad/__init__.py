@@ -1,0 +1,1 @@
+"""How good retrieval, judge and decision are on labelled data: `python -m bench.calidad`."""

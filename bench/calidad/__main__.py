@@ -1,0 +1,111 @@
+"""`python -m bench.calidad`: retrieval, judge and decision on labelled data."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from bench.calidad.run import Plan, measure
+from bench.calidad.tables import grids, legend
+from bench.result import commit
+from config import ROOT, load_settings
+from core.build import open_embedder
+from core.command_line import Parser, exit_code
+from core.files import write_whole
+from core.terminal import progress_bar
+from llm.native import threads
+
+_WIDE = 160
+_EXAMPLES = """\
+Lee carpetas con corpus.jsonl y queries.jsonl, y pairs.jsonl si lo hay (o solo), busca con la búsqueda del producto,
+pregunta a su juez y decide con su bucle de crítica. De cada conjunto que la calibración ya ha visto se decide con un
+ajuste hecho con los demás; de los otros, con la calibración que se entrega.
+
+Cada juicio se guarda en --juicios en cuanto está hecho: si se interrumpe, repita la orden y sigue por donde iba.
+
+ejemplos:
+  python -m bench.calidad --datos DATOS finetune/data                 todo; con el modelo embebido, cerca de una hora
+  python -m bench.calidad --datos DATOS/es_glpi --muestra 20 --pares 0   un conjunto, en unos minutos
+  python -m bench.calidad --datos DATOS --solo-cache                  con los juicios que haya; no carga el modelo
+  python -m bench.calidad --datos DATOS --proveedor openai            lo mismo con otro modelo
+  python -m bench.figuras var/bench/calidad.json                      después: figuras y tablas de docs/calidad.md
+
+códigos de salida: 0 medido; 2 uso, datos o configuración incorrectos; 3 falta una dependencia o falla el modelo
+"""
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="python -m bench.calidad",
+        description="Mide con datos etiquetados la búsqueda, el juez y lo que se haría solo.",
+        epilog=_EXAMPLES,
+    )
+    add, plan = parser.add_argument, Plan(())
+    add("--datos", type=Path, nargs="+", required=True, metavar="DIR", help="conjuntos, o carpetas que los contienen")
+    add("--muestra", type=int, default=plan.judged, metavar="N", help=f"incidencias que se deciden por conjunto: la "
+        f"mitad con solución, un cuarto sin ella y un cuarto con la suya retirada ({plan.judged})")  # fmt: skip
+    add("--busqueda", type=int, default=plan.searched, metavar="N", help="incidencias con solución que solo se buscan, "
+        f"por conjunto ({plan.searched})")  # fmt: skip
+    add("--pares", type=int, default=plan.pairs, metavar="N", help=f"pares etiquetados por conjunto ({plan.pairs})")
+    add("--escrita", type=int, default=plan.written, metavar="N", help="incidencias por conjunto a las que el modelo "
+        "pone además una nota escrita, para comparar: cuesta generación (0)")  # fmt: skip
+    add("--semilla", type=int, default=plan.seed, metavar="S", help=f"de las muestras ({plan.seed})")
+    add("--particion", default=plan.split, metavar="NOMBRE", help="«split» que se mide donde lo haya (test)")
+    add("--reintentos", type=int, default=plan.retries, metavar="N", help="reformulaciones tras un rechazo, como "
+        "MAX_RETRIES_CRITIC; cuestan generación (0)")  # fmt: skip
+    add("--proveedor", choices=("embedded", "ollama", "openai"), help="del juez (por defecto, el de la configuración)")
+    add("--juicios", type=Path, default=plan.cache, metavar="FILE", help=f"juicios ya hechos ({plan.cache})")
+    add("--solo-cache", action="store_true", help="no cargar ningún modelo: lo que no está juzgado queda sin decidir")
+    add("--json", type=Path, metavar="FILE", default=Path("var/bench/calidad.json"), help="dónde se escribe todo "
+        "(var/bench/calidad.json)")  # fmt: skip
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when everything was measured, whatever came out."""
+    options = _parser().parse_args(arguments)
+    return exit_code(
+        lambda: _work(Plan(
+            options.datos, options.muestra, options.busqueda, options.pares, options.escrita, options.semilla,
+            options.particion, options.reintentos, options.juicios, options.solo_cache,
+        ), options.proveedor, options.json),
+        interrupted="Interrumpido: los juicios hechos están guardados; repita la orden para seguir.",
+    )  # fmt: skip
+
+
+def _work(plan: Plan, provider: str | None, target: Path) -> None:
+    settings = load_settings(llm_provider=provider) if provider else load_settings()
+    now = datetime.now().astimezone()
+    with progress_bar() as bar:
+        measured = asyncio.run(measure(plan, settings, open_embedder(settings), bar))
+    result = {
+        "fecha": now.isoformat(timespec="seconds"),
+        "commit": commit(ROOT),
+        "procesadores": threads(),
+        **measured,
+    }
+    write_whole(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    _show(result)
+    print(f"Resultado: {target}")
+
+
+def _show(result: dict[str, object]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:  # into a file or a pipe: nothing to fit into
+        console = Console(width=_WIDE)
+    for grid in grids(result):
+        table = Table(*grid.columns, title=grid.title)
+        for row in grid.rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in legend(result):
+        console.print(line, highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

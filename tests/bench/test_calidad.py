@@ -1,0 +1,212 @@
+"""The quality bench runs the product's search, judge and loop, with a scripted model and hashed vectors."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.messages import BaseMessage
+
+from bench import figuras
+from bench.calidad import __main__ as door
+from bench.calidad import run
+from bench.calidad.finding import any_solution
+from bench.calidad.metrics import auroc, average_precision, calibration, mean_with_interval, ranking, reliability
+from bench.calidad.models import model_name
+from bench.calidad.run import Plan, measure
+from bench.calidad.tables import grids
+from bench.synthetic import HashEmbedder
+from config import Settings, load_settings
+from core.judgement import Calibration
+from core.ports import Capabilities
+from finetune.judgements import JUDGE
+from llm.model import Provider
+from llm.scripted import Said, Script, scripted_provider
+from tests.labelled_folder import TOPICS, write_set
+
+
+class Model:
+    """Says «sí» when incident and problem are about the same topic; writes 70 when asked for a score."""
+
+    def __init__(self) -> None:
+        self.script = Script(self._reply)
+
+    def _reply(self, messages: Sequence[BaseMessage]) -> Said:
+        text = messages[-1].text
+        if "puntuacion" in messages[0].text:
+            return Said('{"puntuacion": 70}')
+        same = any(text.count(topic) == 2 for topic in TOPICS)
+        return Said("sí", {"sí": -0.1, "no": -2.5} if same else {"sí": -2.5, "no": -0.1})
+
+    @asynccontextmanager
+    async def open(self, settings: Settings) -> AsyncIterator[Provider]:
+        yield scripted_provider(self.script, capabilities=Capabilities())
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> Model:
+    model = Model()
+    monkeypatch.setattr(run, "open_judge", model.open)
+    seen = Calibration(
+        embeddings="e5+use", judge=JUDGE, prompt="p", intercept=-1.0, logit=1.5, logit_range=(-3.0, 3.0),
+        scores={"bm25": 1.0, "margin": 1.0}, fitted={"sets": ["uno", "dos"]},
+    )  # fmt: skip
+    monkeypatch.setattr(run, "load_calibration", lambda embeddings: seen)
+    return model
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Plan:
+    for name, word in (("uno", "banco"), ("dos", "tienda"), ("tres", "taller")):
+        write_set(tmp_path / "datos" / name, word)
+    return Plan(
+        [tmp_path / "datos"], judged=12, searched=8, pairs=9, written=2, cache=tmp_path / "j.jsonl", trials=2
+    )  # fmt: skip
+
+
+async def _measure(plan: Plan) -> dict[str, Any]:
+    return await measure(plan, load_settings(llm_provider="embedded"), HashEmbedder(), None)
+
+
+async def test_every_figure_of_a_set(model: Model, plan: Plan) -> None:
+    result = await _measure(plan)
+    assert list(result["conjuntos"]) == ["dos", "tres", "uno"]
+    one = result["conjuntos"]["uno"]
+    assert one["orden"]["producto"]["n"] == 8
+    assert one["orden"]["producto"]["recall@1"]["valor"] == 1.0
+    assert set(one["hay_solucion"]["producto"]) == {"todas", "ajeno", "retirada"}
+    assert one["juicio"]["auc_juez"] == 1.0
+    assert one["pares"]["por_tipo"]["azar"]["auc"] == 1.0
+    methods = one["decision"]["metodos"]
+    assert set(methods) == {"producto", "coseno e5", "coseno use", "BM25", "aprobar siempre", "nota escrita"}
+    assert methods["producto"]["umbral"]["equivocadas"] == 0
+    assert methods["aprobar siempre"]["umbral"]["equivocadas"] > 0
+    assert {k: f["incidencias"] for k, f in one["decision"]["por_tipo"].items()} == {
+        "con solución": 6, "ajeno": 3, "retirada": 3,
+    }  # fmt: skip
+    assert one["coste"]["tokens"] > 0
+    assert one["sin_decidir"] == 0
+    assert result["total"]["divisiones"]["producto"]["divisiones"] == 2
+
+
+async def test_sets_that_the_calibration_has_seen_are_decided_without_it(model: Model, plan: Plan) -> None:
+    result = await _measure(plan)
+    assert {name: figures["ajuste"] for name, figures in result["conjuntos"].items()} == {
+        "uno": "otros conjuntos", "dos": "otros conjuntos", "tres": "entregado",
+    }  # fmt: skip
+
+
+async def test_a_set_alone_that_was_seen_says_so(model: Model, tmp_path: Path, plan: Plan) -> None:
+    alone = Plan([tmp_path / "datos" / "uno"], judged=12, searched=4, pairs=0, cache=plan.cache)
+    result = await _measure(alone)
+    assert result["conjuntos"]["uno"]["ajuste"] == "entregado, que ya ha visto el conjunto"
+    risks = result["conjuntos"]["uno"]["decision"]["metodos"]["producto"]["riesgos"]
+    assert {figures["umbral_ajeno"] for figures in risks.values()} == {None}
+
+
+async def test_a_second_run_asks_the_model_nothing_and_finds_the_same(model: Model, plan: Plan) -> None:
+    first = await _measure(plan)
+    asked = len(model.script.asked)
+    assert asked > 0
+    again = await _measure(plan)
+    assert len(model.script.asked) == asked
+    timeless = [{**r, "conjuntos": {n: {**f, "coste": 0} for n, f in r["conjuntos"].items()}} for r in (first, again)]
+    assert timeless[0] == timeless[1]
+
+
+async def test_without_model_what_is_not_judged_is_counted(model: Model, plan: Plan) -> None:
+    dry = Plan(plan.folders, judged=12, searched=4, pairs=9, cache=plan.cache, cache_only=True)
+    result = await _measure(dry)
+    assert not model.script.asked
+    assert {figures["pares"] for figures in result["conjuntos"].values()} == {None}
+    assert all(figures["sin_decidir"] > 0 for figures in result["conjuntos"].values())
+    assert grids(result)
+
+
+def test_the_doors_measure_draw_and_write(
+    model: Model, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(door, "open_embedder", lambda settings: HashEmbedder())
+    target, docs = tmp_path / "sub" / "q.json", tmp_path / "docs"
+    arguments = ["--datos", str(tmp_path / "datos"), "--muestra", "12", "--busqueda", "4", "--pares", "6"]
+    assert door.main([*arguments, "--juicios", str(plan.cache), "--json", str(target)]) == 0
+    assert "Lo que se haría solo" in capsys.readouterr().out
+    content = target.read_text("utf-8")
+    assert set(json.loads(content)) >= {"commit", "fecha", "modelo", "prompt", "conjuntos", "total"}
+    assert not any(topic in content for topic in TOPICS)  # a set's texts stay where they are
+    for _ in range(2):
+        assert figuras.main([str(target), "--salida", str(docs)]) == 0
+    assert sorted(path.name for path in docs.iterdir()) == [
+        "calidad.md", "calidad_errores.png", "calidad_fiabilidad.png", "calidad_riesgo_cobertura.png",
+    ]  # fmt: skip
+    document = (docs / "calidad.md").read_text("utf-8")
+    assert document.count(figuras.BEGIN) == document.count(figuras.END) == 1
+    assert "| uno | producto |" in document
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [("{", "no se puede leer"), ("[]", "no es un resultado"), ('{"conjuntos": {}}', "no es un resultado")],
+    ids=["not-json", "a-list", "something-else"],
+)
+def test_figures_want_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str) -> None:
+    (tmp_path / "r.json").write_text(content, "utf-8")
+    assert figuras.main([str(tmp_path / "r.json"), "--salida", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_document_without_marks_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "calidad.md").write_text("# Otra cosa\n", "utf-8")
+    result = {
+        "fecha": "2026-01-01", "commit": None, "modelo": "m", "prompt": "p", "vectores": "e5", "umbral": 65,
+        "semilla": 1, "reintentos": 0, "conjuntos": {}, "total": {"riesgos": {"producto": {}}, "umbral": None},
+    }  # fmt: skip
+    result["total"] = {"riesgos": {}, "curva": {}, "divisiones": {}}
+    (tmp_path / "r.json").write_text(json.dumps(result), "utf-8")
+    assert figuras.main([str(tmp_path / "r.json"), "--salida", str(tmp_path)]) == 2
+    assert "marcas" in capsys.readouterr().err
+    assert (tmp_path / "calidad.md").read_text("utf-8") == "# Otra cosa\n"
+
+
+def test_ranks_and_chances() -> None:
+    figures = ranking([1, 2, None, 6], seed=1)
+    assert [figures[key]["valor"] for key in ("recall@1", "recall@5", "mrr")] == [0.25, 0.5, 0.4167]
+    assert auroc([0.1, 0.9], [0, 1]) == average_precision([0.1, 0.9], [0, 1]) == 1.0
+    assert auroc([0.1], [1]) is None
+    assert calibration([1.0, 0.0], [1, 1]) == {"ece": 0.5, "brier": 0.5}
+    assert calibration([], []) == {"ece": None, "brier": None}
+    assert reliability([0.95, 1.0, 0.05], [1, 0, 0]) == [
+        {"n": 1, "aprobacion": 0.05, "acierto": 0.0},
+        {"n": 2, "aprobacion": 0.975, "acierto": 0.5},
+    ]
+
+
+def test_the_interval_holds_the_mean_and_is_the_same_for_the_same_seed() -> None:
+    values = [1.0] * 60 + [0.0] * 40
+    figures = mean_with_interval(values, seed=7)
+    low, high = figures["intervalo"]
+    assert low < 0.6 < high
+    assert high - low == pytest.approx(2 * 1.96 * (0.24 / 100) ** 0.5, rel=0.25)
+    assert figures == mean_with_interval(values, seed=7)
+    assert mean_with_interval([], seed=7) == {"valor": None, "intervalo": None}
+
+
+def test_incidents_taken_out_are_told_apart_from_the_source_s_own() -> None:
+    figures = any_solution({"": [0.9, 0.8], "ajeno": [0.1], "retirada": [0.95]})
+    assert {name: f["auroc"] for name, f in figures.items()} == {"todas": 1.0, "ajeno": 1.0, "retirada": 0.0}
+    assert "todas" not in any_solution({"": [0.9], "retirada": [0.5]})
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"llm_provider": "embedded"}, JUDGE),
+        ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1"}, "gemma3"),
+        ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1", "llm_model": "otro"}, "otro"),
+    ],
+    ids=["embedded", "default", "named"],
+)
+def test_the_model_s_name_without_loading_it(settings: dict[str, Any], name: str) -> None:
+    assert model_name(load_settings(**settings)) == name
