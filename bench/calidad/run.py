@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from bench.calidad.baselines import ALWAYS, BM25, PRODUCT, WRITTEN, PlainBm25, by_cosine, in_use, top
@@ -212,14 +213,19 @@ def _decision(
 
 
 def _cost(decided: Sequence[Decided], judgements: Judgements) -> dict[str, Any]:
-    """Judgements, tokens and seconds a decision at the threshold in force; None where they were not counted."""
+    """Judgements, tokens and seconds a decision at the threshold in force; None where they were not counted.
+
+    `segundos_siguiente`: the median of an incident's judgements after its first, which reads the incident too.
+    """
     asked = [[j for key in one.asked if (j := judgements.get(*key))] for one in decided]
     counted = all(j.tokens is not None and j.seconds is not None for row in asked for j in row)
     each = max(len(asked), 1)
+    further = [j.seconds for row in asked for j in row[1:] if j.seconds is not None]
     return {
         "juicios": round(sum(map(len, asked)) / each, 2),
         "tokens": round(sum(j.tokens or 0 for row in asked for j in row) / each) if counted else None,
         "segundos_juicio": round(sum(j.seconds or 0 for row in asked for j in row) / each, 2) if counted else None,
+        "segundos_siguiente": round(median(further), 2) if counted and further else None,
     }
 
 

@@ -112,23 +112,40 @@ def _where(sets: dict[str, Any]) -> Grid:
     return Grid("Dónde están los errores, con el umbral vigente", columns, rows)
 
 
+_COST = ("juicios", "tokens", "segundos_juicio", "segundos_siguiente", "segundos_busqueda")
+
+
 def _cost(sets: dict[str, Any]) -> Grid:
     rows = [
         (
             name,
-            *(_number(f["coste"][key], 2) for key in ("juicios", "tokens", "segundos_juicio", "segundos_busqueda")),
+            *(_number(f["coste"][key], 2) for key in _COST),
             str(f["sin_decidir"]),
         )
         for name, f in sets.items()
         if f.get("coste")
     ]
-    columns = ("conjunto", "juicios", "tokens", "s de juicio", "s de búsqueda", "sin decidir")
+    columns = (
+        "conjunto",
+        "juicios",
+        "tokens",
+        "s de juicio",
+        "s del 2.º juicio y siguientes (mediana)",
+        "s de búsqueda",
+        "sin decidir",
+    )
     return Grid("Coste de una decisión (media)", columns, rows)
 
 
 def _trials(total: dict[str, Any]) -> Grid:
     rows = [
-        (name, f"{f['dentro']} de {f['divisiones']}", str(f["certificadas"]), _share(f["peor"]), _share(f["cobertura"]))
+        (
+            name,
+            f"{f['dentro']} de {f['divisiones']}" if f["certificadas"] else "—",
+            str(f["certificadas"]),
+            _share(f["peor"]) if f["certificadas"] else "—",
+            _share(f["cobertura"]),
+        )
         for name, f in _product_first(total.get("divisiones", {}))
     ]
     columns = ("método", "mitades dentro", "con umbral certificado", "peor riesgo", "cobertura media")
