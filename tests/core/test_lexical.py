@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.lexical import LexicalIndex, grams, stems
+from core.lexical import LexicalIndex, grams, language, stems
 
 ROWS = [
     "Correo: el buzón está lleno y no recibe mensajes",
@@ -67,6 +67,19 @@ def test_a_text_with_nothing_to_search_scores_nothing(text: str) -> None:
 def test_rows_without_words() -> None:
     assert LexicalIndex([], stems()).scores("buzón").shape == (0,)
     assert LexicalIndex(["", "…"], grams).scores("buzón").tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("La impresora no tiene papel y no sé por qué", "spanish", id="spanish"),
+        pytest.param("My printer has no paper and I don't know why", "english", id="english"),
+        pytest.param("VPN error 404", None, id="no filler"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_language(text: str, expected: str | None) -> None:
+    assert language(text) == expected
 
 
 def test_tokens() -> None:

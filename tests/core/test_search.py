@@ -68,7 +68,7 @@ def test_the_best_is_first_and_stands_out(knowledge: KnowledgeBase) -> None:
 
 def test_the_score_is_the_weighted_sum() -> None:
     assert Evidence(e5=1, margin=9, lift=9).score == WEIGHTS["e5"]
-    assert Evidence(1, 1, 1, 1).score == sum(WEIGHTS.values())
+    assert Evidence(1, 1, 1, 1, minilm=1).score == sum(WEIGHTS.values())
     assert Evidence().score == 0
 
 
@@ -80,6 +80,51 @@ def test_each_retriever_names_its_own(knowledge: KnowledgeBase) -> None:
     assert seen.evidence.e5 != 0
     assert seen.evidence.use != 0
     assert len(found) <= 3
+
+
+def _built(rows: Sequence[CatalogueEntry], embedder: HashEmbedder) -> Iterator[KnowledgeBase]:
+    client = QdrantClient(":memory:")
+    base = KnowledgeBase(client, embedder)
+    base.build(rows)
+    yield base
+    client.close()
+
+
+@pytest.mark.parametrize(
+    ("rows", "text", "used"),
+    [
+        pytest.param(["the printer has no paper", "the password does not work"], "my password", True, id="english"),
+        pytest.param(["la impresora no tiene papel", "la clave no va"], "my password", False, id="spanish catalogue"),
+        pytest.param(["impresora papel", "clave caducada"], "clave", False, id="no telling words"),
+    ],
+)
+def test_an_english_embedding_counts_where_the_catalogue_is_english(rows: list[str], text: str, used: bool) -> None:
+    for base in _built([_row(row) for row in rows], HashEmbedder(WIDTHS | {"minilm": 16})):
+        found = _searcher(base).search([text])
+        assert any(c.evidence.minilm != 0 for c in found) is used
+
+
+def test_a_text_that_an_embedding_does_not_read_is_searched_by_the_others() -> None:
+    class Blind(HashEmbedder):
+        def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
+            return self.passages(texts) | {"minilm": np.zeros((len(texts), 16), np.float32)}
+
+    for base in _built([_row("the printer has no paper"), _row("my password")], Blind(WIDTHS | {"minilm": 16})):
+        found = _searcher(base).search(["my password"])
+        assert _names(found)[0] == "my password"
+        assert all(c.evidence.minilm == 0 for c in found)
+
+
+def test_a_row_is_found_by_the_incidents_it_solved() -> None:
+    told = ["no puedo mandar cartas", "me devuelven los mensajes"]
+    rows = [_row("buzón lleno").model_copy(update={"examples": tuple(told)}), *ROWS[1:]]
+    [before] = [_searcher(base).search([told[0]]) for base in _built(ROWS, HashEmbedder(WIDTHS))]
+    [after] = [_searcher(base).search([told[0]]) for base in _built(rows, HashEmbedder(WIDTHS))]
+    assert _names(after)[0] == "buzón lleno"
+    [was] = [c.evidence for c in before if c.entry.id == ROWS[0].id]
+    assert after[0].evidence.e5 > was.e5 + 0.3
+    assert after[0].evidence.bm25 > was.bm25
+    assert after[0].entry.embed_text == "buzón lleno"
 
 
 def test_nothing_to_search_with(knowledge: KnowledgeBase) -> None:
