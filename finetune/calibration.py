@@ -81,12 +81,21 @@ class SearchedSet:
 
 
 def searched(labelled: LabelledSet, embedder: Embedder, limit: int = 20) -> SearchedSet:
-    """Embeds the set's entries. Each is carried out in its own way, so that two that fit equally well are rivals."""
+    """Embeds the set's entries, with their examples.
+
+    Each is carried out in its own way, so that two that fit equally well are rivals.
+    """
     from qdrant_client import QdrantClient
 
     knowledge = KnowledgeBase(QdrantClient(":memory:"), embedder, labelled.name)
     rows = {
-        i: CatalogueEntry(component="", description=text, resolution=Resolution.REASSIGN, mailbox=i)
+        i: CatalogueEntry(
+            component="",
+            description=text,
+            resolution=Resolution.REASSIGN,
+            mailbox=i,
+            examples=labelled.examples.get(i, ()),
+        )
         for i, text in labelled.entries.items()
     }
     knowledge.build(rows.values())

@@ -8,7 +8,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,8 @@ class LabelledSet:
     """Entry id -> text."""
     incidents: tuple[LabelledIncident, ...]
     pairs: tuple[Pair, ...]
+    examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Entry id -> incidents that it solved, none of them among `incidents`; only where there are any."""
 
 
 def labelled_folders(directories: Iterable[Path]) -> list[Path]:
@@ -79,9 +81,11 @@ def read_set(folder: Path) -> LabelledSet:
     pairs = tuple(_pairs(folder / PAIRS)) if (folder / PAIRS).exists() else ()
     if not (folder / CORPUS).exists():
         return LabelledSet(folder.name, {_key(p.solution): p.solution for p in pairs}, _incidents_of(pairs), pairs)
-    entries = {str(row["id"]): _entry_text(row) for row in _rows(folder / CORPUS, "id")}
+    rows = list(_rows(folder / CORPUS, "id"))
+    entries = {str(row["id"]): _entry_text(row) for row in rows}
+    examples = {str(row["id"]): tuple(row["examples"]) for row in rows if row.get("examples")}
     incidents = tuple(_incidents(folder / QUERIES, entries)) if (folder / QUERIES).exists() else ()
-    return LabelledSet(folder.name, entries, incidents, pairs)
+    return LabelledSet(folder.name, entries, incidents, pairs, examples)
 
 
 def of_split(labelled: LabelledSet, split: str) -> LabelledSet:

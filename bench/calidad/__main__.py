@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
+from bench.calidad.baselines import Encode
 from bench.calidad.run import Plan, measure
 from bench.calidad.tables import grids, legend
 from bench.result import commit
@@ -14,8 +15,9 @@ from config import ROOT, load_settings
 from core.build import open_embedder
 from core.command_line import Parser, exit_code
 from core.files import write_whole
+from core.ports import Vectors
 from core.terminal import progress_bar
-from llm.native import threads
+from llm.native import LOCK, threads
 
 _WIDE = 160
 _EXAMPLES = """\
@@ -79,7 +81,7 @@ def _work(plan: Plan, provider: str | None, target: Path) -> None:
     settings = load_settings(llm_provider=provider) if provider else load_settings()
     now = datetime.now().astimezone()
     with progress_bar() as bar:
-        measured = asyncio.run(measure(plan, settings, open_embedder(settings), bar))
+        measured = asyncio.run(measure(plan, settings, open_embedder(settings), bar, open_minilm()))
     result = {
         "fecha": now.isoformat(timespec="seconds"),
         "commit": commit(ROOT),
@@ -89,6 +91,19 @@ def _work(plan: Plan, provider: str | None, target: Path) -> None:
     write_whole(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     _show(result)
     print(f"Resultado: {target}")
+
+
+def open_minilm() -> Encode:
+    """The seed's embedding, as it comes. Raises `DependencyError` when its packages are missing."""
+    from llm.minilm import MiniLM
+
+    model = MiniLM(threads())
+
+    def encode(texts: Sequence[str]) -> Vectors:
+        with LOCK:
+            return model.encode(texts)
+
+    return encode
 
 
 def _show(result: dict[str, object]) -> None:

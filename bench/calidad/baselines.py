@@ -1,15 +1,49 @@
 """What simpler methods would put first, and how sure they would be."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Protocol
 
 import numpy as np
 
+from core.ports import Vectors
 from core.search import Candidate
 
+Encode = Callable[[Sequence[str]], Vectors]
+"""(n,) texts to (n, width), rows of length 1."""
+MINILM = "coseno MiniLM"
 PRODUCT, BM25, ALWAYS, WRITTEN = "producto", "BM25", "aprobar siempre", "nota escrita"
 _NOTHING = -1e9
 """Score of having found nothing."""
+
+
+class Ranker(Protocol):
+    """A method that knows nothing of the product."""
+
+    def ranked(self, text: str, without: Collection[str] = ()) -> list[tuple[str, float]]:
+        """(id, score), best first."""
+        ...
+
+
+def rankers(texts: Mapping[str, str], minilm: Encode | None) -> dict[str, Ranker]:
+    """The simple methods over these entries (id -> text)."""
+    plain: dict[str, Ranker] = {BM25: PlainBm25(texts)}
+    return plain | ({MINILM: PlainCosine(texts, minilm)} if minilm else {})
+
+
+class PlainCosine:
+    """The nearest by one embedding, whatever the language."""
+
+    def __init__(self, texts: Mapping[str, str], encode: Encode) -> None:
+        self._ids = list(texts)
+        self._encode = encode
+        self._entries = encode(list(texts.values()))
+
+    def ranked(self, text: str, without: Collection[str] = ()) -> list[tuple[str, float]]:
+        """(id, cosine) of every entry, best first."""
+        cosines = self._entries @ self._encode([text])[0]
+        order = np.argsort(-cosines, kind="stable")
+        return [(self._ids[i], float(cosines[i])) for i in order if self._ids[i] not in without]
 
 
 class PlainBm25:
@@ -39,8 +73,11 @@ def _words(text: str) -> list[str]:
 
 
 def by_cosine(found: Sequence[Candidate], names: Iterable[str]) -> dict[str, list[tuple[str, float]]]:
-    """Per embedding (entry id, cosine), best first, of the candidates: each retriever's own first is among them."""
-    rows = {name: [(c.entry.id, float(getattr(c.evidence, name))) for c in found] for name in names}
+    """Per embedding (entry id, cosine), best first, of the candidates: each retriever's own first is among them.
+
+    Not MiniLM, which the product asks only in English: `rankers` has it for every language.
+    """
+    rows = {name: [(c.entry.id, float(getattr(c.evidence, name))) for c in found] for name in names if name != "minilm"}
     return {f"coseno {name}": sorted(hits, key=lambda hit: hit[1], reverse=True) for name, hits in rows.items()}
 
 

@@ -2,11 +2,11 @@
 
 import time
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bench.calidad.baselines import BM25, PRODUCT, PlainBm25, by_cosine, in_use, rank_of, top
+from bench.calidad.baselines import PRODUCT, Ranker, by_cosine, in_use, rank_of, top
 from bench.calidad.metrics import auroc, ranking
-from core.ports import Embedder
 from core.search import Candidate
 from core.terminal import Show
 from finetune.calibration import SearchedSet
@@ -14,10 +14,14 @@ from finetune.labelled import LabelledSet
 
 
 def measure_search(
-    labelled: LabelledSet, catalogue: SearchedSet, embedder: Embedder, seed: int, bar: Show | None
+    labelled: LabelledSet,
+    catalogue: SearchedSet,
+    simple: Mapping[str, Ranker],
+    embeddings: Iterable[str],
+    seed: int,
+    bar: Show | None,
 ) -> dict[str, Any]:
     """recall@1/5 and MRR per method, AUROC of «is there any solution» per method and kind of incident without one."""
-    plain = PlainBm25({catalogue.ids[i]: text for i, text in labelled.entries.items()})
     ranks: dict[str, list[int | None]] = defaultdict(list)
     tops: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     seconds = 0.0
@@ -26,8 +30,10 @@ def measure_search(
         started = time.perf_counter()
         found = catalogue.search(incident)
         seconds += time.perf_counter() - started
-        hits = by_cosine(found, embedder.dimensions)
-        hits[BM25] = plain.ranked(incident.text, right if incident.removed else ())
+        hits = by_cosine(found, embeddings)
+        hits |= {
+            name: ranker.ranked(incident.text, right if incident.removed else ()) for name, ranker in simple.items()
+        }
         hits[PRODUCT] = [(c.entry.id, c.order) for c in found]
         scores = {name: top(rows)[1] for name, rows in hits.items()} | {f"{PRODUCT} (realce)": _lift(found)}
         for name, score in scores.items():

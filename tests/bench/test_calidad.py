@@ -20,11 +20,15 @@ from bench.calidad.tables import grids
 from bench.synthetic import HashEmbedder
 from config import Settings, load_settings
 from core.judgement import Calibration
-from core.ports import Capabilities
+from core.ports import Capabilities, Vectors
 from finetune.judgements import JUDGE
 from llm.model import Provider
 from llm.scripted import Said, Script, scripted_provider
 from tests.labelled_folder import TOPICS, write_set
+
+
+def hashed(texts: Sequence[str]) -> Vectors:
+    return HashEmbedder().queries(texts)["e5"]
 
 
 class Model:
@@ -67,7 +71,7 @@ def plan(tmp_path: Path) -> Plan:
 
 
 async def _measure(plan: Plan) -> dict[str, Any]:
-    return await measure(plan, load_settings(llm_provider="embedded"), HashEmbedder(), None)
+    return await measure(plan, load_settings(llm_provider="embedded"), HashEmbedder(), None, hashed)
 
 
 async def test_every_figure_of_a_set(model: Model, plan: Plan) -> None:
@@ -80,7 +84,9 @@ async def test_every_figure_of_a_set(model: Model, plan: Plan) -> None:
     assert one["juicio"]["auc_juez"] == 1.0
     assert one["pares"]["por_tipo"]["azar"]["auc"] == 1.0
     methods = one["decision"]["metodos"]
-    assert set(methods) == {"producto", "coseno e5", "coseno use", "BM25", "aprobar siempre", "nota escrita"}
+    assert set(methods) == {
+        "producto", "coseno e5", "coseno use", "coseno MiniLM", "BM25", "aprobar siempre", "nota escrita",
+    }  # fmt: skip
     assert methods["producto"]["umbral"]["equivocadas"] == 0
     assert methods["aprobar siempre"]["umbral"]["equivocadas"] > 0
     assert {k: f["incidencias"] for k, f in one["decision"]["por_tipo"].items()} == {
@@ -129,6 +135,7 @@ def test_the_doors_measure_draw_and_write(
     model: Model, plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(door, "open_embedder", lambda settings: HashEmbedder())
+    monkeypatch.setattr(door, "open_minilm", lambda: hashed)
     target, docs = tmp_path / "sub" / "q.json", tmp_path / "docs"
     arguments = ["--datos", str(tmp_path / "datos"), "--muestra", "12", "--busqueda", "4", "--pares", "6"]
     assert door.main([*arguments, "--juicios", str(plan.cache), "--json", str(target)]) == 0

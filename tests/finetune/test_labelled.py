@@ -33,7 +33,9 @@ def test_pairs_alone_make_a_catalogue_of_their_solutions(tmp_path: Path) -> None
 
 def test_an_entry_without_text_is_its_title_and_examples(tmp_path: Path) -> None:
     write_rows(tmp_path / "corpus.jsonl", [{"id": "a", "title": "T", "examples": ["uno", "dos"]}])
-    assert read_set(tmp_path).entries == {"a": "T: uno | dos"}
+    labelled = read_set(tmp_path)
+    assert labelled.entries == {"a": "T: uno | dos"}
+    assert labelled.examples == {"a": ("uno", "dos")}
 
 
 def test_catalogue_examples_are_never_asked_for(tmp_path: Path) -> None:
