@@ -83,7 +83,7 @@ class KeptVectors:
         if self._fresh:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             columns = {name: np.stack([row[name] for row in self._known.values()]) for name in self.dimensions}
-            np.savez(self._path, keys=np.array(list(self._known)), **columns)
+            np.savez(self._path, allow_pickle=False, keys=np.array(list(self._known)), **columns)
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,10 @@ class Found:
     there: NDArray[np.bool_]
     right: NDArray[np.bool_]
     solvable: NDArray[np.bool_]
+
+    def uses(self, weights: Weights) -> bool:
+        """Whether any of the retrievers weighed said anything."""
+        return any(weight and self.scores[name].any() for name, weight in weights.items())
 
     def measured(self, weights: Weights) -> tuple[float, float, float]:
         """Right entry first, right entry among three, and the AUROC of the best score for "there is a right entry"."""
@@ -155,8 +159,10 @@ def fitted_elsewhere(name: str, sets: Mapping[str, Found]) -> Weights:
     return max(GRID, key=lambda weights: float(np.mean([found.measured(weights)[0] for found in others])))
 
 
-def _cell(figures: tuple[float, float, float]) -> str:
-    return " ".join("—" if np.isnan(figure) else f"{figure:.3f}" for figure in figures)
+def _cell(found: Found, weights: Weights) -> str:
+    if not found.uses(weights) or not found.solvable.any():
+        return "—"
+    return " ".join("—" if np.isnan(figure) else f"{figure:.3f}" for figure in found.measured(weights))
 
 
 def show(with_examples: Mapping[str, Found], without: Mapping[str, Found], console: Console) -> None:
@@ -165,12 +171,12 @@ def show(with_examples: Mapping[str, Found], without: Mapping[str, Found], conso
     table.add_column("variante")
     for name in with_examples:
         table.add_column(name, no_wrap=True)
-    table.add_row("fusión anterior, sin ejemplos", *(_cell(found.measured(BEFORE)) for found in without.values()))
-    table.add_row("producto, sin ejemplos", *(_cell(found.measured(WEIGHTS)) for found in without.values()))
+    table.add_row("fusión anterior, sin ejemplos", *(_cell(found, BEFORE) for found in without.values()))
+    table.add_row("producto, sin ejemplos", *(_cell(found, WEIGHTS) for found in without.values()))
     for variant, weights in VARIANTS.items():
-        table.add_row(variant, *(_cell(found.measured(weights)) for found in with_examples.values()))
+        table.add_row(variant, *(_cell(found, weights) for found in with_examples.values()))
     if len(with_examples) > 1:
-        cells = [_cell(f.measured(fitted_elsewhere(name, with_examples))) for name, f in with_examples.items()]
+        cells = [_cell(f, fitted_elsewhere(name, with_examples)) for name, f in with_examples.items()]
         table.add_row("pesos ajustados en los demás", *cells)
     console.print(table)
 

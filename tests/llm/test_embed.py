@@ -102,3 +102,26 @@ def test_native_work_takes_turns(embedder: E5Use, monkeypatch: pytest.MonkeyPatc
     embedder.queries(["hola"])
     assert held == [True]
     assert not native.LOCK.locked()
+
+
+@pytest.mark.slow
+def test_minilm_reads_what_is_not_spanish() -> None:
+    texts = [
+        "I have forgotten my password",
+        "My password does not work",
+        TEXTS[0] + " y no me deja",
+        "",
+        "the sun is out",
+    ]
+    embedder = E5Use(["minilm"])
+    for matrix in (embedder.queries(texts)["minilm"], embedder.passages(texts)["minilm"]):
+        assert matrix.shape == (5, embedder.dimensions["minilm"])
+        assert matrix.dtype == np.float32
+        assert np.linalg.norm(matrix, axis=1) == pytest.approx([1, 1, 0, 0, 1], abs=1e-3)
+        assert matrix[0] @ matrix[1] > matrix[0] @ matrix[4] + 0.3
+
+
+def test_spanish_alone_loads_no_minilm() -> None:
+    embedder = E5Use(["minilm"])
+    assert not embedder.queries(["La clave no va y me echa", " "])["minilm"].any()
+    assert embedder._minilm is None
