@@ -64,7 +64,7 @@ def _judge(sets: dict[str, Any]) -> Grid:
             for kind, f in judged["por_tipo"].items():
                 rows.append((name, kind, str(f["n"]), *(_number(f.get(key)) for key in keys)))
     return Grid(
-        "Juicio y aprobación de los candidatos, con el ajuste de otros conjuntos",
+        "Juicio y aprobación de los candidatos, con el ajuste que se indica de cada conjunto",
         ("conjunto", "incidencias", "n", "AUC juez", "AP juez", "AUC aprob.", "AP aprob.", "ECE", "Brier"), rows,
     )  # fmt: skip
 
@@ -184,10 +184,17 @@ def _hindsight(figures: dict[str, Any]) -> str:
 
 
 def legend(result: dict[str, Any]) -> Sequence[str]:
-    """What the tables were made with."""
+    """What the tables were made with, and what to beware of."""
     sets = result["conjuntos"]
-    return (
+    lines = [
         f"Modelo {result['modelo']}, prompt {result['prompt']}, vectores {result['vectores']}, "
         f"semilla {result['semilla']}, reintentos {result['reintentos']}.",
         "Ajuste: " + "; ".join(f"{name}: {f['ajuste']}" for name, f in sets.items()) + ".",
-    )
+    ]
+    undecided = sum(f["sin_decidir"] for f in sets.values())
+    if undecided:
+        lines.append(
+            f"Sin decidir quedan {undecided} incidencias a las que les falta algún juicio: las decididas no son una "
+            "muestra al azar. Repita sin --solo-cache."
+        )
+    return lines

@@ -16,7 +16,7 @@ from bench.calidad.finding import any_solution
 from bench.calidad.metrics import auroc, average_precision, calibration, mean_with_interval, ranking, reliability
 from bench.calidad.models import model_name
 from bench.calidad.run import Plan, measure
-from bench.calidad.tables import grids
+from bench.calidad.tables import grids, legend
 from bench.synthetic import HashEmbedder
 from config import Settings, load_settings
 from core.judgement import Calibration
@@ -129,6 +129,7 @@ async def test_without_model_what_is_not_judged_is_counted(model: Model, plan: P
     assert {figures["pares"] for figures in result["conjuntos"].values()} == {None}
     assert all(figures["sin_decidir"] > 0 for figures in result["conjuntos"].values())
     assert grids(result)
+    assert "no son una muestra al azar" in legend(result)[-1]
 
 
 def test_the_doors_measure_draw_and_write(
