@@ -7,7 +7,6 @@ anew. What is fitted here is fitted on the other sets only. Vectors are kept, so
 import argparse
 import hashlib
 import itertools
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -24,7 +23,7 @@ from core.errors import DependencyError, UsageError
 from core.knowledge import KnowledgeBase
 from core.ports import Embedder, Vectors
 from core.search import WEIGHTS, Evidence, Searcher
-from finetune.labelled import CORPUS, LabelledSet, labelled_folders, of_split, read_set, sample
+from finetune.labelled import LabelledSet, labelled_folders, of_split, read_set, sample
 
 EMBEDDINGS = ("e5", "use", "minilm")
 NAMES = (*EMBEDDINGS, "bm25", "ngrams")
@@ -116,14 +115,6 @@ def _auroc(positive: Matrix, negative: Matrix) -> float:
     return float((difference > 0).mean() + (difference == 0).mean() / 2)
 
 
-def _examples(folder: Path) -> dict[str, tuple[str, ...]]:
-    """Entry id -> what stands as its examples."""
-    if not (folder / CORPUS).exists():
-        return {}
-    rows = [json.loads(line) for line in (folder / CORPUS).read_text(encoding="utf-8").splitlines() if line.strip()]
-    return {str(row["id"]): tuple(row.get("examples") or ()) for row in rows}
-
-
 def search(labelled: LabelledSet, embedder: Embedder, examples: Mapping[str, tuple[str, ...]]) -> Found:
     """Every incident of `labelled` by the product's own knowledge base and search."""
     from qdrant_client import QdrantClient
@@ -210,10 +201,8 @@ def _run(options: argparse.Namespace, console: Console) -> None:
             inner, options.cache / f"{folder.name}-{hashlib.sha256(inner.version.encode()).hexdigest()[:8]}.npz"
         )
         without[folder.name] = search(labelled, kept, {})
-        examples = _examples(folder)
-        with_examples[folder.name] = (
-            search(labelled, kept, examples) if any(examples.values()) else without[folder.name]
-        )
+        told = labelled.examples
+        with_examples[folder.name] = search(labelled, kept, told) if told else without[folder.name]
         kept.save()
     show(with_examples, without, console)
 
