@@ -111,6 +111,15 @@ class Database:
         return engine
 
 
+def passing(error: SQLAlchemyError) -> bool:
+    """Whether waiting may help: another process holds the file, or the server is being restarted."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, sqlite3.OperationalError):
+        return original.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+    full = str(getattr(original, "sqlstate", None) or "").startswith("53")  # insufficient resources
+    return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) and not full
+
+
 def _tuned(connection: Any, _: ConnectionPoolEntry) -> None:
     """A step costs 1.6 ms with WAL and NORMAL, 13.9 without (measured); a kill loses nothing that was committed."""
     assert isinstance(connection, sqlite3.Connection)

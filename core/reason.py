@@ -58,5 +58,7 @@ class Reason(StrEnum):
     MODEL_NO_LOGPROBS = "MODEL_NO_LOGPROBS", "el modelo no da la probabilidad de su respuesta"
     PROMPT_TOO_LONG = "PROMPT_TOO_LONG", "el texto no cabe en el modelo"
     KNOWLEDGE_UNAVAILABLE = "KNOWLEDGE_UNAVAILABLE", "la base de conocimiento no responde"
+    STATE_CHANGED = "STATE_CHANGED", "algo cambió mientras estaba a medias: se trabaja desde el principio"
+    REPEATED_CRASH = "REPEATED_CRASH", "el proceso se ha caído varias veces al trabajarla"
     INTERNAL_ERROR = "INTERNAL_ERROR", "error interno (véase el registro)"
     INTERRUPTED = "INTERRUPTED", "la ejecución se detuvo antes de llegar a ella"
