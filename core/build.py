@@ -9,6 +9,7 @@ from config import Environment, Settings
 from core.errors import DependencyError
 
 if TYPE_CHECKING:
+    from core.database import Database
     from core.knowledge import KnowledgeBase
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
@@ -36,9 +37,17 @@ def open_knowledge(settings: Settings, embedder: "Embedder | None" = None) -> "I
         yield KnowledgeBase(client, embedder or open_embedder(settings), scrub=scrub)
 
 
+def open_database(settings: Settings) -> "Database":
+    """Where the queue and the decisions are kept; nothing is opened yet."""
+    from core.database import Database
+
+    return Database(settings.directorio_estado, settings.database_url)
+
+
 @asynccontextmanager
 async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
     """The language model's tasks with their history. Raises `UsageError` or `DependencyError`, by name."""
+    from core.model_slots import open_slots
     from llm import native
     from llm.history import History
     from llm.provider import open_provider
@@ -50,7 +59,8 @@ async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
         stack.push_async_callback(provider.aclose)
         await provider.check()
         history = stack.enter_context(History(settings.directorio_historico))
-        yield ModelTasks(provider, history)
+        slots = await stack.enter_async_context(open_slots(open_database(settings), settings.llamadas_modelo_global))
+        yield ModelTasks(provider, history, slots=slots)
 
 
 @contextmanager
@@ -136,6 +146,7 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     from core.batch import CATALOGUE, FIXES
     from core.critic_loop import CriticLoop, Limits
     from core.execute import Executor
+    from core.journaled_tasks import JournaledTasks
     from core.judgement import load_calibration
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
@@ -152,9 +163,10 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
         outside = await stack.enter_async_context(open_desk(settings))
         tasks = await stack.enter_async_context(open_tasks(settings))
+        journaled = JournaledTasks(tasks, scrub)
         loop = CriticLoop(
             searcher,
-            tasks,
+            journaled,
             load_calibration(settings.embedding_model),
             Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
         )
@@ -163,7 +175,7 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
             RapidOcr(native.LOCK, native.threads()),
             settings.directorio_estado / "adjuntos",
             scrub,
-            vision=tasks.read_image if tasks.capabilities.vision else None,
+            vision=journaled.read_image if tasks.capabilities.vision else None,
             vision_version=tasks.model_name,
             limits=AttachmentLimits(bytes=int(settings.limite_adjunto_mb * 1_000_000)),
         )

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from core.actions import CallSystem, Close, LeaveToHuman, Reassign, Wait
+from pydantic import TypeAdapter
+
+from core.actions import CallSystem, Close, DeskAction, LeaveToHuman, Reassign, Wait
 from core.attachments import AttachmentReader, place_texts
 from core.catalogue import CatalogueEntry
 from core.critic_loop import CriticLoop, Status, Verdict
@@ -22,6 +24,7 @@ from core.policy import ineligible
 from core.privacy import PersonalData, strip_identifiers
 from core.reason import Reason
 from core.report import FAULTS, IncidentResult, Result
+from core.steps import Json, current_steps
 from core.trace import stage, timing, tracing
 from core.usage import metering
 
@@ -88,7 +91,7 @@ class Pipeline:
                 if self._rules.simulate or not _concerns_desk(decision):
                     return decision, Outcome(None, decision.reason)
                 with stage("act"):
-                    return decision, await self._executor.carry_out(incident, decision)
+                    return decision, await self._act(incident, decision)
         except StageError as error:
             logger.warning(
                 "etapa fallida", extra={"action": "stage_failed", "reason": error.reason, "error": str(error)}
@@ -101,6 +104,19 @@ class Pipeline:
         if not self._rules.simulate and outcome.reason not in _NO_NOTE:
             await self._executor.leave_note(incident, failed)
         return failed, outcome
+
+    async def _act(self, incident: Incident, decision: Decision) -> Outcome:
+        """A step of the journal: what it keeps is what was done and why, not what was written in the notes."""
+        steps, fresh = current_steps(), list[Outcome]()
+
+        async def run() -> Json:
+            await steps.mine()
+            outcome = await self._executor.carry_out(incident, decision)
+            fresh.append(outcome)
+            return _kept(outcome)
+
+        kept = await steps.once("actuar", run)
+        return fresh[0] if fresh else _outcome(kept)
 
     async def _decide(self, incident: Incident) -> Decision:
         reason = ineligible(incident, self._rules.text_limit)
@@ -150,13 +166,28 @@ class Pipeline:
         return decision_id(incident, self._rules.tag, entry_id)
 
 
-_NO_NOTE = frozenset({Reason.TOUCHED_MEANWHILE, Reason.DESK_UNAVAILABLE})
+_DONE: TypeAdapter[DeskAction] = TypeAdapter(DeskAction)
+_REASON = TypeAdapter(Reason)
+
+_NO_NOTE = frozenset({Reason.TOUCHED_MEANWHILE, Reason.DESK_UNAVAILABLE, Reason.STATE_CHANGED})
 """A person has it already, or nobody would take the note."""
 
 
 def _failed(decision: Decision, reason: Reason) -> Decision:
     """The same decision, left to a person because a stage failed."""
     return replace(decision, action=LeaveToHuman(reason=reason), reason=reason)
+
+
+def _kept(outcome: Outcome) -> Json:
+    done = outcome.done
+    mailbox = done.mailbox if isinstance(done, Reassign) else None
+    return {"hecho": done.kind if done else None, "buzon": mailbox, "motivo": outcome.reason.value}
+
+
+def _outcome(kept: Json) -> Outcome:
+    """What `_kept` wrote down, without its texts."""
+    done = {"kind": kept["hecho"], "note": ""} | ({"mailbox": kept["buzon"]} if kept["buzon"] else {})
+    return Outcome(_DONE.validate_python(done) if kept["hecho"] else None, _REASON.validate_python(kept["motivo"]))
 
 
 def _concerns_desk(decision: Decision) -> bool:

@@ -202,15 +202,15 @@ class Queue:
         if self._fault is not None:
             raise self._database.unavailable(self._fault) from self._fault
 
-    async def wait(self, ids: Iterable[str], progress: Callable[[int], None] | None = None) -> None:
-        """Until all of them have ended, here or elsewhere, or `stop` is set. `progress` is told how many have."""
+    async def wait(self, ids: Iterable[str], progress: Callable[[int, int], None] | None = None) -> None:
+        """Until all of them have ended, here or elsewhere, or `stop` is set. `progress` hears how many have."""
         left = list(ids)
         total = len(left)
         while left and not self._stop.is_set():
             still = await self.records.unfinished(left[:50])
             left = [work for work in left[:50] if work in still] + left[50:]
             if progress:
-                progress(total - len(left))
+                progress(total - len(left), total)
             if still:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_GLANCE):

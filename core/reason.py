@@ -20,6 +20,16 @@ class Reason(StrEnum):
     WAITING = "WAITING", "la incidencia ya está en espera"
     WORKED_BY_PERSON = "WORKED_BY_PERSON", "una persona la está trabajando"
     TOUCHED_MEANWHILE = "TOUCHED_MEANWHILE", "alguien la cambió mientras se decidía"
+    OTHER_MAILBOX = "OTHER_MAILBOX", "está en un buzón que no es de los nuestros"
+    OPENED_BY_BOT = "OPENED_BY_BOT", "la abrió un proceso automático"
+    # Decided, but not to be done without a person.
+    NEEDS_APPROVAL = "NEEDS_APPROVAL", "la política pide que una persona la apruebe"
+    CAPPED = "CAPPED", "se ha llegado al tope de acciones automáticas de la última hora: espera a que se apruebe"
+    PAUSED = "PAUSED", "el sistema está en pausa: espera a que se apruebe"
+    POLICY_MANUAL = "POLICY_MANUAL", "la política reserva ese tipo de acción a una persona"
+    REOPENED = "REOPENED", "se reabrió después de cerrarla con esa misma fila"
+    PROPOSAL_REJECTED = "PROPOSAL_REJECTED", "una persona rechazó esa misma propuesta"
+    UNDONE = "UNDONE", "una persona deshizo esa misma acción"
     # What came in cannot be judged.
     EMPTY_TEXT = "EMPTY_TEXT", "la incidencia no tiene texto"
     TEXT_TOO_LONG = "TEXT_TOO_LONG", "el texto es demasiado largo para juzgarlo entero"
