@@ -59,8 +59,6 @@ class Sweeper:
             moved = await self._queue.put_back(executor)  # under its lock: it cannot come back meanwhile
             await self._inherit(executor)
             self._free_since.pop(executor, None)
-            logger.warning(
-                "trabajo de un proceso caído",
-                extra={"action": "swept", "executor": executor, "moved": moved},
-            )
+            if moved:
+                logger.warning("trabajo de un proceso caído", extra={"action": "swept", "moved": moved, "by": executor})
             return moved
