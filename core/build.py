@@ -144,12 +144,15 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     from core.attachments import AttachmentReader
     from core.attachments import Limits as AttachmentLimits
     from core.batch import CATALOGUE, FIXES
+    from core.control import KillSwitch
     from core.critic_loop import CriticLoop, Limits
-    from core.execute import Executor
+    from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
     from core.judgement import load_calibration
+    from core.ledger import open_ledger
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
+    from core.policy import read_policy
     from core.privacy import PersonalData, scrub
     from core.search import Searcher
     from llm import native
@@ -157,8 +160,10 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
 
     if hands:  # the provider, too, goes by how many there are
         settings = settings.model_copy(update={"concurrencia": hands})
+    policy = read_policy(settings.directorio_recursos)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
         outside = await stack.enter_async_context(open_desk(settings))
@@ -179,8 +184,9 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
             vision_version=tasks.model_name,
             limits=AttachmentLimits(bytes=int(settings.limite_adjunto_mb * 1_000_000)),
         )
-        executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta)
-        rules = Rules(settings.etiqueta, settings.limite_texto, simulate)
+        guard = Guard(ledger, KillSwitch(ledger), policy)
+        executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta, guard)
+        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy)
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
         pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole)

@@ -99,7 +99,7 @@ class Record(BaseModel):
                 return False
 
 
-class Outcome(BaseModel):
+class LabelledOutcome(BaseModel):
     """A row of `outcomes`: `said` by whom (a user of this machine, or `mesa`) and when."""
 
     model_config = ConfigDict(frozen=True)

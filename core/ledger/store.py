@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.database import Database
 from core.errors import DependencyError
 from core.ledger import schema
-from core.ledger.record import LIVE, Label, Outcome, Phase, Record
+from core.ledger.record import Label, LabelledOutcome, Phase, Record
 from core.ledger.schema import attempts, controls, decisions, outcomes
 
 AUTOMATIC = "automatica"
@@ -78,9 +78,19 @@ class Ledger:
         """All decisions on an incident, oldest first."""
         return self._records(decisions.c.incident == incident)
 
-    def unsettled(self) -> list[Record]:
-        """Decisions of which nobody could say whether they took effect, oldest first."""
-        return self._records(decisions.c.phase == Phase.UNKNOWN)
+    def unsettled(self, dead: timedelta = timedelta(minutes=10)) -> list[Record]:
+        """Decisions of which nobody could say whether they took effect, oldest first.
+
+        `dead`: whoever sent a change so long ago and did not end it is gone.
+        """
+        abandoned = sa.and_(decisions.c.phase == Phase.SENT, decisions.c.sent_at < self.now(dead))
+        return self._records(sa.or_(decisions.c.phase == Phase.UNKNOWN, abandoned))
+
+    def closings(self) -> dict[str, Record]:
+        """The last closing of ours by incident, of those that nobody undid or saw reopened."""
+        seen = sa.select(outcomes.c.decision).where(outcomes.c.label == Label.REOPENED)
+        closed = sa.and_(decisions.c.phase == Phase.CONFIRMED, decisions.c.closed_at > "")
+        return {record.incident: record for record in self._records(closed & decisions.c.id.not_in(seen))}
 
     def proposals(self) -> list[Record]:
         """What waits for a person, oldest first."""
@@ -152,7 +162,7 @@ class Ledger:
             connection.execute(sa.insert(outcomes).values(label=label, said=self.now(), **said))
             return True
 
-    def outcomes(self, *, incident: str | None = None, entry: str | None = None) -> list[Outcome]:
+    def outcomes(self, *, incident: str | None = None, entry: str | None = None) -> list[LabelledOutcome]:
         """What turned out, of one incident or catalogue row or of all, oldest first."""
         query = sa.select(outcomes).order_by(outcomes.c.said, outcomes.c.decision)
         if incident is not None:
@@ -160,7 +170,7 @@ class Ledger:
         if entry is not None:
             query = query.where(outcomes.c.entry == entry)
         with self._reading() as connection:
-            return [Outcome.model_validate(dict(row)) for row in connection.execute(query).mappings()]
+            return [LabelledOutcome.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
     # Switches and attempts
 
@@ -192,11 +202,10 @@ class Ledger:
             connection.execute(sa.delete(attempts).where(attempts.c.workflow == workflow))
 
     def forget(self, age: timedelta) -> int:
-        """Delete what is older, but for effects that are not settled; returns how many decisions went."""
+        """Delete what is older; returns how many decisions went."""
         limit = self.now(age)
         with self._writing(alone=False) as connection:
-            old = sa.delete(decisions).where(decisions.c.created < limit, decisions.c.phase.not_in(LIVE))
-            gone = connection.execute(old).rowcount
+            gone = connection.execute(sa.delete(decisions).where(decisions.c.created < limit)).rowcount
             connection.execute(sa.delete(outcomes).where(outcomes.c.said < limit))
             connection.execute(sa.delete(attempts).where(attempts.c.last < limit))
             return gone

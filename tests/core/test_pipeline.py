@@ -20,7 +20,7 @@ from core.catalogue import CatalogueEntry, normalised, write_catalogue
 from core.critic_loop import CriticLoop, Limits
 from core.decision import ASK_FOR_POLICY
 from core.errors import Retryable, StageError, Terminal
-from core.execute import Executor
+from core.execute import Executor, Guard
 from core.incident import Incident
 from core.judgement import Calibration
 from core.knowledge import KnowledgeBase
@@ -136,7 +136,7 @@ def knowledge() -> Iterator[KnowledgeBase]:
 
 
 @pytest.fixture
-def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path) -> Build:
+def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path, guard: Guard) -> Build:
     searcher = Searcher(knowledge, knowledge.embedder, len(ROWS) - 1)
 
     def make(
@@ -152,7 +152,7 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path) -> B
         desk = MemoryDesk(incidents or [incident()], attachments=attachments, plain=plain)
         system, tasks = system or MemorySystem(), tasks or ScriptedTasks()
         loop = CriticLoop(searcher, tasks, ONLY_LOGIT, Limits(65, retries=1, judged=len(ROWS)))
-        executor = Executor(desk, system, searcher.mailboxes, TAG)
+        executor = Executor(desk, system, searcher.mailboxes, TAG, guard)
         reader = AttachmentReader(desk.attachment, FakeOcr(), tmp_path / "adjuntos", scrub)
         rules = Rules(TAG, text_limit, simulate)
         write_catalogue(tmp_path / "c.csv", catalogue)
@@ -537,7 +537,7 @@ async def test_a_change_that_was_not_made_is_never_a_resolution(
     world.desk.fail_next("change", error, times=2)
     result = await world.work()
     assert (result.resultado, result.motivo, result.tipo, result.confirmada) == (Result.ERROR, reason, "manual", False)
-    assert (result.detalle, result.fila, result.aprobacion) == ("no se puede", PRINT.id, 99)
+    assert (result.detalle.partition(";")[0], result.fila, result.aprobacion) == ("no se puede", PRINT.id, 99)
 
 
 # Privacy
