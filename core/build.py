@@ -1,5 +1,6 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,14 @@ from core.errors import DependencyError
 
 if TYPE_CHECKING:
     from core.database import Database
+    from core.execute import Executor, Guard
     from core.knowledge import KnowledgeBase
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
     from llm.tasks import ModelTasks
+
+logger = logging.getLogger(__name__)
 
 
 def open_embedder(settings: Settings) -> "Embedder":
@@ -42,6 +46,28 @@ def open_database(settings: Settings) -> "Database":
     from core.database import Database
 
     return Database(settings.directorio_estado, settings.database_url)
+
+
+def forget_old(settings: Settings) -> None:
+    """Delete decisions, what was said of them, and model calls older than `RETENCION_DIAS`.
+
+    What cannot be deleted now is logged, and goes another time.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from core.ledger import open_ledger
+    from llm.history import forget
+
+    age = timedelta(days=settings.retencion_dias)
+    try:
+        with open_ledger(open_database(settings)) as ledger:
+            decisions = ledger.forget(age)
+        calls = forget(settings.directorio_historico, datetime.now(UTC) - age)
+    except DependencyError as error:
+        logger.warning("no se ha podido recortar", extra={"action": "retention_failed", "error": str(error)})
+        return
+    if decisions or calls:
+        logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
 
 
 @asynccontextmanager
@@ -136,6 +162,8 @@ class Works:
     """Incidents that may be in hand at a time."""
     facts: Callable[[], dict[str, Any]]
     """Facts of the run for its report, asked for at its end."""
+    executor: "Executor"
+    guard: "Guard"
 
 
 @asynccontextmanager
@@ -198,4 +226,4 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts)
+        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard)

@@ -1,9 +1,13 @@
 """The kill switch: one row that every worker looks at before it acts."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+from core.errors import DependencyError
 from core.ledger import Control, Ledger
+from core.steps import Unrecorded
 
 PAUSE = "pausa"
 _ON, _OFF = "si", "no"
@@ -26,6 +30,26 @@ class KillSwitch:
             self._seen = (now, self._ledger.control(PAUSE))
         found = self._seen[1]
         return found if found and found.value != _OFF else None
+
+    async def gate(self, stop: asyncio.Event, *, wait: bool) -> None:
+        """Before an incident is begun: while paused wait for the end of it or, without `wait`, set `stop`.
+
+        Raises `Unrecorded`, so that the incident stays in the queue, when `stop` is set or the ledger does not answer.
+        """
+        while await self._look():
+            if not wait:
+                stop.set()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FRESH_S):
+                    await stop.wait()
+            if stop.is_set():
+                raise Unrecorded("en pausa")
+
+    async def _look(self) -> Control | None:
+        try:
+            return await asyncio.to_thread(self.paused)
+        except DependencyError as error:
+            raise Unrecorded(str(error)) from error
 
     def pause(self, who: str) -> bool:
         """Stop acting, everywhere, within seconds; False when it was paused already."""

@@ -1,11 +1,12 @@
 """A decision as the ledger keeps it: ids, kinds, numbers. Nothing of what the incident says."""
 
+import hashlib
 import json
 
 from core.actions import CallSystem, Close, DeskAction, Reassign, Wait
+from core.catalogue import CatalogueEntry
 from core.decision import Decision
 from core.incident import Incident
-from core.knowledge import KnownEntry
 from core.ledger import Phase, Record
 from core.policy import Autonomy
 from core.trace import current
@@ -25,13 +26,19 @@ def record_of(incident: Incident, decision: Decision, kind: str, autonomy: Auton
         run=current().run,
         fingerprint=fingerprint,
         entry=entry.id if entry else None,
-        entry_hash=entry.content_hash if isinstance(entry, KnownEntry) else "",
+        entry_hash=row_hash(entry, entry.solution) if entry else "",
         mailbox=incident.mailbox[:200],
         target=action.mailbox if isinstance(action, Reassign) else None,
         approval=proposal.approval if proposal else None,
         autonomy=autonomy.value,
         evidence=_evidence(decision),
     )
+
+
+def row_hash(entry: CatalogueEntry, solution: str) -> str:
+    """Of all that a row tells to do; `solution` without personal data, as the knowledge base has it."""
+    told = json.dumps([entry.kind, entry.mailbox, entry.expected_on, solution], ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()
 
 
 def kind_of(decision: Decision) -> str:

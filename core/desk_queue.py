@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from core.errors import StageError
+from core.incident import Incident
 from core.ports import DeskListing, IncidentDesk
 from core.queue import Queue
 from core.queued_work import as_item, code_of, failed
@@ -25,6 +26,10 @@ _RETRY_SECONDS = 600.0
 """A worker works an incident that ended with an error again after so long; a run of its own does so at once."""
 
 
+async def _nobody(_: Sequence[Incident]) -> None:
+    """Nobody wants to hear."""
+
+
 @dataclass(frozen=True)
 class DeskQueue:
     """A queue, the desk that fills it, and the run that tells of it."""
@@ -34,6 +39,8 @@ class DeskQueue:
     tag: str
     run: Run
     retention_days: int
+    look_back: Callable[[Sequence[Incident]], Awaitable[object]] = _nobody
+    """Hears of every listing, to see which incidents were opened again."""
 
     async def drain(
         self, selection: Selection, grace: float, progress: Callable[[int, int], None] | None = None
@@ -45,6 +52,7 @@ class DeskQueue:
         await self.queue.records.forget(self.retention_days)
         unreported = await self._unreported()
         listing = await select(self.desk, replace(selection, limit=None))
+        await self.look_back(listing.incidents)
         added = await self._add(listing, limit=selection.limit, explicitly=selection.code is not None)
         ids = list(dict.fromkeys([*unreported, *added]))
         await self.queue.start()
@@ -91,6 +99,7 @@ class DeskQueue:
         except StageError as error:
             logger.warning("la mesa no responde", extra={"action": "desk_away", "reason": error.reason})
             return
+        await self.look_back(listing.incidents)
         for code, _ in listing.invalid:
             logger.warning("incidencia que no se puede leer", extra={"action": "unreadable", "incident": code})
         await self._add(listing, retry_after=_RETRY_SECONDS)

@@ -21,12 +21,12 @@ from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
 
 from core.database import Database, passing
-from core.errors import Retryable, StageError, Terminal
-from core.executor_lock import LOOK_SECONDS, Hold, open_hold
+from core.errors import DependencyError, Retryable, StageError, Terminal
+from core.executor_lock import Hold, open_hold
 from core.reason import Reason
 from core.records import NAME, VERSION, WORKFLOW, Item, Records
 from core.steps import Json, Steps, Unrecorded
-from core.sweeper import Sweeper
+from core.watch import Watch
 from core.worked import Worked
 
 logger = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Queue:
         self._hold = open_hold(database)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._own = ThreadPoolExecutor(4, "cola")
-        self._background: list[asyncio.Task[None]] = []
+        self._watch: Watch | None = None
         self._fault: Exception | None = None
         self._launched = False
 
@@ -117,8 +117,8 @@ class Queue:
             client = self._launch()
             self.records = Records(client, self._engine, Worked(self._database, self._engine), self._own)
             await self.records.kept(self.records.worked.create)
-            self._sweeper = Sweeper(self._hold, self.records, self._inherit)
-            await self._sweep()
+            self._watch = Watch(self._hold, self.records, self._fail, lambda: bool(self._tasks))
+            await self._watch.sweep()
         except (SQLAlchemyError, psycopg.Error, OSError) as error:
             raise self._database.unavailable(error) from error
 
@@ -161,7 +161,8 @@ class Queue:
         await DBOS.register_queue_async(
             NAME, worker_concurrency=self._hands, polling_interval_sec=poll, on_conflict="always_update"
         )
-        self._background = [asyncio.create_task(self._keep()), asyncio.create_task(self._sweep_on())]
+        if self._watch:
+            self._watch.start()
 
     async def _one(self, item: Item) -> Json:
         """The workflow's body: never ends by an `Exception`, which would be kept as the incident's end."""
@@ -181,7 +182,9 @@ class Queue:
                 raise Unrecorded(type(error).__name__) from error
             try:
                 return await self._work(item, steps, begun)
-            except (asyncio.CancelledError, Unrecorded):
+            except (asyncio.CancelledError, Unrecorded) as error:
+                if isinstance(error.__cause__, DependencyError):  # the ledger cannot be written
+                    self._fail(error.__cause__)
                 self._own.submit(worked.forgive, item.id)
                 raise
 
@@ -200,6 +203,8 @@ class Queue:
     def check(self) -> None:
         """Raises `DependencyError` when the journal could not be written."""
         if self._fault is not None:
+            if isinstance(self._fault, DependencyError):
+                raise self._fault
             raise self._database.unavailable(self._fault) from self._fault
 
     async def wait(self, ids: Iterable[str], progress: Callable[[int, int], None] | None = None) -> None:
@@ -216,44 +221,14 @@ class Queue:
                     async with asyncio.timeout(_GLANCE):
                         await self._stop.wait()
 
-    async def _keep(self) -> None:
-        """Its own task: a sweep that waits for the database must not keep the lock from being renewed."""
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            await self._hold.keep()
-            if self._tasks:
-                continue
-            try:  # with nothing in hand nobody else would notice a full disk
-                await self.records.kept(self.records.worked.probe)
-            except SQLAlchemyError as error:
-                self._fail(error)
-
-    async def _sweep_on(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                await self._sweep()
-            except (SQLAlchemyError, psycopg.Error, OSError) as error:
-                logger.warning(
-                    "no se han podido mirar los demás procesos",
-                    extra={"action": "sweep_put_off", "error": type(error).__name__},
-                )
-
-    async def _sweep(self) -> None:
-        untold = await self.records.kept(self.records.worked.untold)
-        await self._sweeper.sweep(untold.values())
-
-    async def _inherit(self, dead: str) -> None:
-        await self.records.kept(self.records.worked.inherit, dead, self.me)
-
     async def stop(self, grace: float) -> int:
         """Take no more; what is in hand may end within `grace` seconds, the rest goes back. How many went back."""
         if not self._launched:
             return 0
         self._launched = False
         self._stop.set()
-        for task in self._background:
-            task.cancel()
+        if self._watch:
+            self._watch.stop()
         loop, until = asyncio.get_running_loop(), time.monotonic() + grace
         ending = loop.run_in_executor(
             self._own,

@@ -13,8 +13,9 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from config import Settings
-from core.build import Works, open_database, open_pipeline
+from core.build import Works, forget_old, open_database, open_pipeline
 from core.errors import DependencyError
+from core.orders import tell_pause
 from core.report import Result, RunReport
 from core.run import Run, Selection, select
 from core.screen import show
@@ -23,6 +24,10 @@ from core.terminal import progress_bar
 
 async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
     """0, or 1 when some incident failed. Raises `UsageError`, `DependencyError` or the desk's `StageError`."""
+    if not options.simular and (paused := tell_pause(settings)):
+        sys.stderr.write(f"{paused}\n")
+        if not options.trabajador:
+            return 0
     shared = open_database(settings).served and settings.vector_db_url and settings.mock_gestor_url
     with nullcontext() if shared else _alone(settings), progress_bar() as bar:
         async with open_pipeline(settings, simulate=options.simular, hands=options.concurrencia) as works:
@@ -39,6 +44,8 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
             step = (lambda done, total: bar("Incidencias", done, total)) if bar else None
             with _stopping(stop):
                 report, path = await _worked(settings, options, works, run, stop, step)
+    if not options.simular:
+        forget_old(settings)
     show(report, path, Console(stderr=options.json, soft_wrap=False))
     if options.json:
         sys.stdout.write(report.model_dump_json() + "\n")
@@ -61,11 +68,20 @@ async def _worked(
     from core.privacy import scrub
     from core.queue import open_queue
     from core.queued_work import QueuedWork
+    from core.records import Item
+    from core.steps import Json, Steps
 
     desk, tag, grace = works.outside.desk, settings.etiqueta, settings.plazo_parada
     work = QueuedWork(desk, works.pipeline.work, tag=tag, run=run.id, threshold=run.threshold, scrub=scrub)
-    async with open_queue(open_database(settings), work, hands=works.hands, stop=stop) as queue:
-        desk_queue = DeskQueue(queue, desk, tag, run, settings.retencion_dias)
+
+    async def unless_paused(item: Item, steps: Steps, begun: int) -> Json:
+        await works.guard.switch.gate(stop, wait=options.trabajador)
+        return await work(item, steps, begun)
+
+    precedents = works.executor.precedents
+    await precedents.settle_unknown()
+    async with open_queue(open_database(settings), unless_paused, hands=works.hands, stop=stop) as queue:
+        desk_queue = DeskQueue(queue, desk, tag, run, settings.retencion_dias, precedents.note_reopened)
         if options.trabajador:
             return await desk_queue.serve(selection, grace, settings.intervalo_mesa, stop)
         return await desk_queue.drain(selection, grace, progress)

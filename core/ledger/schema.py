@@ -54,13 +54,6 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             said TEXT NOT NULL
         )
         """,
-        """
-        CREATE TABLE {at}attempts (
-            workflow TEXT PRIMARY KEY,
-            count INTEGER NOT NULL,
-            last TEXT NOT NULL
-        )
-        """,
     ),
     (
         "ALTER TABLE {at}decisions ADD COLUMN entry_hash TEXT NOT NULL DEFAULT ''",
@@ -96,14 +89,6 @@ controls = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),
     *(sa.Column(name, sa.Text) for name in ("value", "who", "said")),
 )
-attempts = sa.Table(
-    "attempts",
-    _metadata,
-    sa.Column("workflow", sa.Text, primary_key=True),
-    sa.Column("count", sa.Integer),
-    sa.Column("last", sa.Text),
-)
-
 _LOCK = 7_306_004_211
 """An advisory lock of our own on PostgreSQL: one process at a time migrates or counts towards a cap."""
 

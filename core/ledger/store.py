@@ -14,7 +14,7 @@ from core.database import Database
 from core.errors import DependencyError
 from core.ledger import schema
 from core.ledger.record import Label, LabelledOutcome, Phase, Record
-from core.ledger.schema import attempts, controls, decisions, outcomes
+from core.ledger.schema import controls, decisions, outcomes
 
 AUTOMATIC = "automatica"
 """The autonomy that counts towards the caps."""
@@ -123,8 +123,9 @@ class Ledger:
         phase = connection.scalar(sa.select(decisions.c.phase).where(decisions.c.id == record.id))
         if phase is None:
             connection.execute(sa.insert(decisions).values(values))
-        elif phase in again:
-            connection.execute(sa.update(decisions).where(decisions.c.id == record.id).values(values))
+        elif phase in again:  # an approval does not know the evidence that the decision had
+            known = {name: value for name, value in values.items() if value not in (None, "", "{}")}
+            connection.execute(sa.update(decisions).where(decisions.c.id == record.id).values(known))
 
     def _full(self, connection: sa.Connection, record: Record, caps: Caps) -> Scope | None:
         scopes: dict[Scope, list[sa.ColumnElement[bool]]] = {
@@ -172,7 +173,7 @@ class Ledger:
         with self._reading() as connection:
             return [LabelledOutcome.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
-    # Switches and attempts
+    # Switches
 
     def control(self, name: str) -> Control | None:
         """A switch, None if it was never set."""
@@ -187,27 +188,12 @@ class Ledger:
             connection.execute(sa.delete(controls).where(controls.c.name == name))
             connection.execute(sa.insert(controls).values(name=name, value=value, who=who, said=self.now()))
 
-    def count_attempt(self, workflow: str) -> int:
-        """One more try at a workflow: which one this is, from 1."""
-        with self._writing() as connection:
-            mine = attempts.c.workflow == workflow
-            count = (connection.scalar(sa.select(attempts.c.count).where(mine)) or 0) + 1
-            connection.execute(sa.delete(attempts).where(mine))
-            connection.execute(sa.insert(attempts).values(workflow=workflow, count=count, last=self.now()))
-            return count
-
-    def forget_attempts(self, workflow: str) -> None:
-        """Its tries no longer count: it ended."""
-        with self._writing() as connection:
-            connection.execute(sa.delete(attempts).where(attempts.c.workflow == workflow))
-
     def forget(self, age: timedelta) -> int:
         """Delete what is older; returns how many decisions went."""
         limit = self.now(age)
         with self._writing(alone=False) as connection:
             gone = connection.execute(sa.delete(decisions).where(decisions.c.created < limit)).rowcount
             connection.execute(sa.delete(outcomes).where(outcomes.c.said < limit))
-            connection.execute(sa.delete(attempts).where(attempts.c.last < limit))
             return gone
 
     @contextmanager

@@ -15,7 +15,6 @@ CREATE TABLE outcomes (
     said TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', PRIMARY KEY (decision, label)
 );
 CREATE TABLE controls (name TEXT PRIMARY KEY, value TEXT NOT NULL, who TEXT NOT NULL, said TEXT NOT NULL);
-CREATE TABLE attempts (workflow TEXT PRIMARY KEY, count INTEGER NOT NULL, last TEXT NOT NULL);
 INSERT INTO decisions (id, incident, run, created, fingerprint, entry, kind, mailbox, approval, autonomy, phase, closed_at)
 VALUES ('d-00000000000a', 'INC-1', 'r1', '2026-01-02T10:00:00+00:00', 'f1', 'e1', 'cierre', 'Soporte', 91,
         'automatica', 'confirmed', '2026-01-02T10:00:01+00:00'),
@@ -23,4 +22,3 @@ VALUES ('d-00000000000a', 'INC-1', 'r1', '2026-01-02T10:00:00+00:00', 'f1', 'e1'
         'automatica', 'unknown', '');
 INSERT INTO outcomes VALUES ('d-00000000000a', 'acertada', 'INC-1', 'e1', 'ana', '2026-01-03T09:00:00+00:00', '');
 INSERT INTO controls VALUES ('pausa', 'no', 'ana', '2026-01-03T09:00:00+00:00');
-INSERT INTO attempts VALUES ('INC-2-f2', 2, '2026-01-02T10:00:02+00:00');

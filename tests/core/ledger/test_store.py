@@ -156,7 +156,7 @@ def test_many_at_once_do_not_pass_a_cap(ledger: Ledger) -> None:
     assert full.count(None) == 5
 
 
-# What turned out, switches, attempts
+# What turned out, switches
 
 
 def test_a_label_is_written_once(ledger: Ledger) -> None:
@@ -181,12 +181,6 @@ def test_a_switch_keeps_its_last_setting(ledger: Ledger) -> None:
     assert (kept.value, kept.who, kept.said) == ("no", "luis", "2026-03-01T12:00:00+00:00")
 
 
-def test_attempts_are_counted(ledger: Ledger) -> None:
-    assert [ledger.count_attempt("w"), ledger.count_attempt("w"), ledger.count_attempt("v")] == [1, 2, 1]
-    ledger.forget_attempts("w")
-    assert ledger.count_attempt("w") == 1
-
-
 def test_what_was_sent_long_ago_is_open_too(ledger: Ledger, clock: Clock) -> None:
     intend(ledger, record())
     ledger.move(record().id, [Phase.INTENDED], Phase.SENT, sent_at=ledger.now())
@@ -200,14 +194,12 @@ def test_what_is_old_goes(ledger: Ledger, clock: Clock) -> None:
         intend(ledger, record(number))
         ledger.move(record(number).id, [Phase.INTENDED], phase)
         ledger.label(record(number), Label.RIGHT, "ana")
-    ledger.count_attempt("w")
     clock.time += timedelta(days=10)
     intend(ledger, record(99))
     assert ledger.forget(timedelta(days=11)) == 0
     assert ledger.forget(timedelta(days=9)) == len(Phase)
     assert [ledger.find(record(n).id) is None for n in (1, 5, 99)] == [True, True, False]
     assert ledger.outcomes() == []
-    assert ledger.count_attempt("w") == 1
 
 
 # The file
@@ -230,8 +222,6 @@ def test_an_old_file_opens_with_the_new_code(tmp_path: Path) -> None:
             assert [r.id for r in ledger.unsettled()] == ["d-00000000000b"]
             assert [o.who for o in ledger.outcomes()] == ["ana"]
             intend(ledger, record(7, entry_hash="h"))
-    with open_ledger(Database(tmp_path)) as ledger:
-        assert ledger.count_attempt("INC-2-f2") == 3
 
 
 def test_a_file_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
