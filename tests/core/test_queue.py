@@ -297,3 +297,31 @@ async def test_only_codes_are_kept_and_nothing_is_pickled(tmp_path: Path) -> Non
     raw.close()
     assert '"I0","Abierta","WEB"' in dump.replace(", ", ",")
     assert "pickle" not in dump
+
+
+async def test_a_queue_of_the_first_version_opens_and_goes_on(tmp_path: Path) -> None:
+    """`cola_1.sql`: one incident done, one stopped after its judgement, one waiting. Never to be made anew."""
+    asked: list[str] = []
+
+    async def judge(code: str) -> str:
+        asked.append(code)
+        return "de ahora"
+
+    async def work(item: Item, steps: Steps, begun: int) -> Any:
+        return {"resultado": await steps.once("juzgar", lambda: judge(item.code))}
+
+    with sqlite3.connect(tmp_path / "cola.db") as old:
+        old.executescript(Path(__file__).with_name("cola_1.sql").read_text("utf-8"))
+    old.close()
+    ids = ["HECHA-1", "A-MEDIAS-1", "EN-COLA-1"]
+    async with opened(tmp_path, work) as queue:
+        assert await queue.records.unfinished() == set(ids[1:])
+        await queue.start()
+        await queue.wait(ids)
+        assert await queue.records.results(ids) == {
+            "HECHA-1": {"resultado": "de antes"},
+            "A-MEDIAS-1": {"resultado": "de antes"},
+            "EN-COLA-1": {"resultado": "de ahora"},
+        }
+        assert set(await queue.records.kept(queue.records.worked.untold)) == set(ids)
+    assert asked == ["EN-COLA"]
