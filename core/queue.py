@@ -145,6 +145,7 @@ class Queue:
                 log_level="WARNING",
                 serializer=serializer,
                 use_listen_notify=False,
+                notification_listener_polling_interval_sec=0.2,  # so long it sleeps, too, when it is to stop
             )
         )
         DBOS.launch()
