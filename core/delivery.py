@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ParamSpec, TypeVar
@@ -65,13 +65,13 @@ class Delivery:
         """
         sent = False
         for send in range(1, SENDS + 1):
-            now = await self._read(incident.code)
+            now = await self.read(incident.code)
             if carries(now, record.id):
                 return await self._confirm(record, now)  # an earlier send arrived after all
             if now.fingerprint() != incident.fingerprint():
                 await self._stop(record, Reason.TOUCHED_MEANWHILE, Phase.UNKNOWN if sent else Phase.REFUSED)
                 raise Terminal(Reason.TOUCHED_MEANWHILE)
-            await self._about_to_send(record, now, Phase.INTENDED if send == 1 else Phase.SENT)
+            await self._about_to_send(record, now, Phase.SENT if sent else Phase.INTENDED)
             try:
                 await self._desk.change(now, change, record.id)
             except Retryable as error:
@@ -82,6 +82,8 @@ class Delivery:
                 if send == SENDS:
                     await self._stop(record, error.reason, Phase.REFUSED)
                     raise
+                if not sent:
+                    await self._moved(record, (Phase.SENT,), Phase.INTENDED)
             except StageError as error:
                 if sent:  # what stands in the way may be our own first send
                     return await self._look(record, str(error))
@@ -96,10 +98,11 @@ class Delivery:
 
         `refused`: it never arrived, and may be sent again. `unknown`: it cannot be told.
         """
+        until_late = self._patience.over(None, self._still_late(record))
         try:
-            now = await self._patience.over(None, self._still_late(record)).on(_NotYet)(self._carrying, record)
+            now = await until_late.on(_NotYet)(self._carrying, record, self.read)
         except _NotYet:
-            now = await self._read(record.incident)
+            now = await self.read(record.incident)
             if carries(now, record.id):
                 return await self._confirmed(record, now)
             if now.fingerprint(without=self._tag) == record.fingerprint and not record.reached(now):
@@ -130,14 +133,14 @@ class Delivery:
     async def _look(self, record: Record, why: str) -> None:
         """Whether what was sent is there; read a few times, since a desk may be slow. Never sends."""
         try:
-            now = await self._patience.over(self._patience.reads).on(Retryable)(self._carrying, record)
+            now = await self._patience.over(self._patience.reads).on(Retryable)(self._carrying, record, self._desk.read)
         except StageError as error:
             await self._stop(record, Reason.NOT_CONFIRMED, Phase.UNKNOWN)
             raise Terminal(Reason.NOT_CONFIRMED, f"{why}; {error}") from error
         await self._confirm(record, now)
 
-    async def _carrying(self, record: Record) -> Incident:
-        now = await self._desk.read(record.incident)
+    async def _carrying(self, record: Record, read: Callable[[str], Awaitable[Incident]]) -> Incident:
+        now = await read(record.incident)
         if not carries(now, record.id):
             raise _NotYet(Reason.NOT_CONFIRMED, "nuestra nota no está en el historial")
         return now
@@ -180,7 +183,8 @@ class Delivery:
     async def _moved(self, record: Record, before: Collection[Phase], after: Phase, **values: str) -> bool:
         return await self.kept(self._ledger.move, record.id, before, after, **values)
 
-    async def _read(self, code: str) -> Incident:
+    async def read(self, code: str) -> Incident:
+        """The incident as it is now; a desk that does not answer is asked a few times."""
         return await self._patience.over(self._patience.reads).on(Retryable)(self._desk.read, code)
 
     def _still_late(self, record: Record) -> float:

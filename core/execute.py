@@ -47,7 +47,7 @@ class Executor:
         self._guard = guard
         self._ledger = guard.ledger
         self._delivery = Delivery(desk, guard.ledger, tag, guard.patience)
-        self.precedents = Precedents(desk, guard.ledger, self._delivery)
+        self.precedents = Precedents(guard.ledger, self._delivery)
 
     async def carry_out(self, incident: Incident, decision: Decision, *, approved: bool = False) -> Outcome:
         """Do what was decided, or keep it for a person; `approved`: a person has said yes to it.

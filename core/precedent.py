@@ -11,7 +11,6 @@ from core.incident import Incident
 from core.ledger import LIVE, Label, Ledger, Phase, Record
 from core.marks import carries
 from core.outcome import Outcome
-from core.ports import IncidentDesk
 from core.reason import Reason
 
 logger = logging.getLogger(__name__)
@@ -23,8 +22,7 @@ DESK = "mesa"
 class Precedents:
     """Earlier decisions on the incident in hand. Every method may raise `StageError` or `Unrecorded`."""
 
-    def __init__(self, desk: IncidentDesk, ledger: Ledger, delivery: Delivery) -> None:
-        self._desk = desk
+    def __init__(self, ledger: Ledger, delivery: Delivery) -> None:
         self._ledger = ledger
         self._delivery = delivery
 
@@ -75,7 +73,7 @@ class Precedents:
     async def _ended(self, record: Record, phase: Phase, *, approved: bool) -> Outcome | None:
         match phase:
             case Phase.CONFIRMED:
-                if record.reached(await self._desk.read(record.incident)):
+                if record.reached(await self._delivery.read(record.incident)):
                     return Outcome(action_done(record), Reason.APPROVED)
                 if record.closed_at or record.kind == "cierre":
                     await self._note_reopening(record)
