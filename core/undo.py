@@ -60,7 +60,7 @@ class Undo:
             return await self._left_to_person(record, back, now, who)
         await self._delivery.kept(self._ledger.intend, back, again=(Phase.INTENDED, Phase.REFUSED), caps={})
         note = f"Se deshace la decisión {record.id}: vuelve a estar abierta en el buzón «{back.target}»."
-        change = DeskChange(verb=DeskVerb.REASSIGN, mailbox=back.target, notes=self._note(back, note))
+        change = DeskChange(verb=DeskVerb.REASSIGN, mailbox=back.target, notes=self._note(back.id, back, note))
         try:
             await self._delivery.deliver(now, back, change)
         except StageError as error:
@@ -86,9 +86,8 @@ class Undo:
         return record
 
     def _way_back(self, record: Record, now: Incident) -> Record:
-        identity = "d-" + hashlib.sha256(f"{UNDO}\n{record.id}".encode()).hexdigest()[:12]
         return Record(
-            id=identity,
+            id=_identity(UNDO, record.id),
             incident=record.incident,
             kind=UNDO,
             phase=Phase.INTENDED,
@@ -99,8 +98,8 @@ class Undo:
             autonomy="persona",
         )
 
-    def _note(self, back: Record, text: str) -> str:
-        return write_mark(self._tag, back.id, back.entry, _MARK, text)
+    def _note(self, identity: str, back: Record, text: str) -> str:
+        return write_mark(self._tag, identity, back.entry, _MARK, text)
 
     async def _stays_closed(self, record: Record, error: StageError) -> bool:
         """Whether it was a closed incident that the desk does not open again, and not something else in the way."""
@@ -114,10 +113,15 @@ class Undo:
         text = (
             f"La decisión {record.id} no era correcta y la mesa no deja deshacerla desde aquí: queda para una persona."
         )
+        note_id = _identity("nota", back.id)  # its own: the way back's would pass for the way back made
         try:
-            noted = carries(now, back.id) or await self._desk.note(now, self._note(back, text), back.id)
+            noted = carries(now, note_id) or await self._desk.note(now, self._note(note_id, back, text), note_id)
         except StageError as error:
             logger.warning("no se pudo dejar la nota", extra={"action": "note_failed", "reason": error.reason})
             noted = False
         await self._delivery.kept(self._ledger.label, record, Label.REVERTED, who)
         return Undone(record, restored=False, noted=noted)
+
+
+def _identity(what: str, decision: str) -> str:
+    return "d-" + hashlib.sha256(f"{what}\n{decision}".encode()).hexdigest()[:12]
