@@ -12,7 +12,7 @@ from core.errors import StageError
 from core.incident import Incident
 from core.ports import DeskListing, IncidentDesk
 from core.queue import Queue
-from core.queued_work import as_item, code_of, failed
+from core.queued_work import as_item
 from core.reason import Reason
 from core.report import IncidentResult, Result, RunReport
 from core.run import Run, Selection, new_run_id, select, unreadable
@@ -143,7 +143,7 @@ class DeskQueue:
 
     async def _ended_with(self, reason: Reason, ids: Sequence[str]) -> list[str]:
         outputs = await self.queue.records.results(ids)
-        return [work for work, output in outputs.items() if _result(work, output).motivo is reason]
+        return [work for work, output in outputs.items() if _result(output).motivo is reason]
 
     async def _file(self, run: Run) -> list[str]:
         """Write the rejections of what ended here since the last time; the ids of all that ended."""
@@ -154,31 +154,29 @@ class DeskQueue:
         return list(outputs)
 
     async def _told(self, outputs: dict[str, Json]) -> None:
-        faulty = {work for work, output in outputs.items() if _result(work, output).resultado is Result.ERROR}
+        faulty = {work for work, output in outputs.items() if _result(output).resultado is Result.ERROR}
         worked = self.queue.records.worked
         await self.queue.records.kept(worked.tell, list(outputs), faulty)
 
     async def _report(self, run: Run, ids: Sequence[str]) -> tuple[RunReport, Path]:
         """Of work whose rejections are written already."""
         outputs = await self.queue.records.results(ids)
-        return run.tell([_result(work, output) for work, output in outputs.items()], [])
+        return run.tell([_result(output) for output in outputs.values()], [])
 
     async def _tell(self, ids: Sequence[str], unread: Sequence[IncidentResult]) -> tuple[RunReport, Path]:
         """Report what ended of `ids`; rejections of what others worked are theirs to write."""
         outputs = await self.queue.records.results(ids)
         mine = set(await self._mine())
-        results = [_result(work, output) for work, output in outputs.items()]
+        results = [_result(output) for output in outputs.values()]
         rows = [row for work, output in outputs.items() if work in mine for row in _rows(output)]
         told = self.run.tell([*unread, *results], rows, left=len(ids) - len(outputs))
         await self._told({work: output for work, output in outputs.items() if work in mine})
         return told
 
 
-def _result(work: str, output: Json) -> IncidentResult:
-    if output is None:  # the journal holds an error in its place
-        return failed(code_of(work), Reason.INTERNAL_ERROR)
+def _result(output: Json) -> IncidentResult:
     return IncidentResult.model_validate(output["resultado"])
 
 
 def _rows(output: Json) -> list[dict[str, str]]:
-    return list(output["rechazos"]) if output else []
+    return list(output["rechazos"])

@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 _POLL = {False: 0.05, True: 0.25}
 """Seconds between looks for work, by whether the database is a server."""
 _GLANCE = 0.2
+_LAST_STEP = 1_000_000
+"""After every step there can be."""
 _REASONS = {reason.value: reason for reason in Reason}
 
 Work = Callable[[Item, Steps, int], Awaitable[Json]]
@@ -115,7 +117,8 @@ class Queue:
         try:
             await self._hold.take()
             client = self._launch()
-            self.records = Records(client, self._engine, Worked(self._database, self._engine), self._own)
+            worked, again = Worked(self._database, self._engine), functools.partial(_again, client)
+            self.records = Records(client, self._engine, worked, self._own, again)
             await self.records.kept(self.records.worked.create)
             self._watch = Watch(self._hold, self.records, self._fail, lambda: bool(self._tasks))
             await self._watch.sweep()
@@ -260,6 +263,12 @@ class Queue:
         self._own.shutdown()
         if hasattr(self, "_engine"):
             self._engine.dispose()
+
+
+def _again(client: DBOSClient, workflow: str) -> None:
+    """Queue it with all its steps; another worker may have done so already."""
+    with suppress(dbos_error.DBOSException):
+        client.rewind_workflow(workflow, start_step=_LAST_STEP, queue_name=NAME)
 
 
 @asynccontextmanager

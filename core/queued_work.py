@@ -33,11 +33,6 @@ def state_id(incident: Incident, tag: str) -> str:
     return f"{incident.code}-{incident.fingerprint(without=tag.strip())[:16]}"
 
 
-def code_of(work: str) -> str:
-    """The incident's code in an id of `state_id`."""
-    return work.rpartition("-")[0]
-
-
 def as_item(incident: Incident, tag: str) -> Item:
     """What is queued of it: no text."""
     level, opened, _ = priority(incident)

@@ -22,8 +22,9 @@ NAME = "incidencias"
 WORKFLOW = "incidencia"
 VERSION = "1"
 """To be raised when the order of an incident's steps changes."""
-_UNFINISHED = ["PENDING", "ENQUEUED"]
-_FINISHED = ["SUCCESS", "ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+_BROKEN = ["ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"]
+"""Never an incident's own end: DBOS writes `ERROR` where it found no room for the result."""
+_UNFINISHED = ["PENDING", "ENQUEUED", *_BROKEN]
 
 Got = TypeVar("Got")
 
@@ -56,13 +57,21 @@ class Client(Protocol):
 class Records:
     """Every method waits while the database is locked or away and raises `SQLAlchemyError` for anything else.
 
-    `own`: threads that outlive DBOS, which takes the loop's pool with it when it goes.
+    `again` queues what DBOS gave up, its steps kept. `own`: threads that outlive DBOS, which takes the loop's pool with it when it goes.
     """
 
-    def __init__(self, client: Client, engine: sa.Engine, worked: Worked, own: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        client: Client,
+        engine: sa.Engine,
+        worked: Worked,
+        own: ThreadPoolExecutor,
+        again: Callable[[str], None],
+    ) -> None:
         self._client = client
         self._engine = engine
         self._own = own
+        self._again = again
         self.worked = worked
 
     async def kept(self, call: Callable[..., Got], *args: Any, **named: Any) -> Got:
@@ -107,11 +116,11 @@ class Records:
         return {w.workflow_id for w in await self._listed(status=_UNFINISHED, **which)}
 
     async def results(self, ids: Sequence[str]) -> dict[str, Json]:
-        """id -> what its work gave, of those of `ids` that have ended; None where the journal holds an error."""
+        """id -> what its work gave, of those of `ids` that have ended."""
         found: dict[str, Json] = {}
         for some in chunks(ids):
-            for ended in await self._listed(workflow_ids=list(some), status=_FINISHED, load_output=True):
-                found[ended.workflow_id] = ended.output if ended.status == "SUCCESS" else None
+            for ended in await self._listed(workflow_ids=list(some), status="SUCCESS", load_output=True):
+                found[ended.workflow_id] = ended.output
         return {work: found[work] for work in ids if work in found}
 
     async def renew(self, ids: Sequence[str]) -> None:
@@ -124,10 +133,15 @@ class Records:
         """Remove what ended more than `days` ago; how many. An incident still open and unchanged is then new again."""
         before = (datetime.now(UTC) - timedelta(days=days)).isoformat()
         forgotten = 0
-        while old := await self._listed(status=_FINISHED, completed_before=before, limit=CHUNK):
+        while old := await self._listed(status="SUCCESS", completed_before=before, limit=CHUNK):
             await self.renew([w.workflow_id for w in old])
             forgotten += len(old)
         return forgotten
+
+    async def mend(self) -> None:
+        """What DBOS gave up waits for a worker again, the steps that it kept with it."""
+        for broken in await self._listed(status=_BROKEN):
+            await self.kept(self._again, broken.workflow_id)
 
     async def holders(self) -> set[str]:
         """The executors that have incidents in hand."""

@@ -37,7 +37,11 @@ class Watch:
             task.cancel()
 
     async def sweep(self) -> None:
-        """Take up what the dead left. Raises `SQLAlchemyError`, `psycopg.Error` or `OSError`."""
+        """Take up what the dead left and what could not be written.
+
+        Raises `SQLAlchemyError`, `psycopg.Error` or `OSError`.
+        """
+        await self._records.mend()
         untold = await self._records.kept(self._records.worked.untold)
         await self._sweeper.sweep(untold.values())
 
