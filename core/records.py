@@ -57,7 +57,8 @@ class Client(Protocol):
 class Records:
     """Every method waits while the database is locked or away and raises `SQLAlchemyError` for anything else.
 
-    `again` queues what DBOS gave up, its steps kept. `own`: threads that outlive DBOS, which takes the loop's pool with it when it goes.
+    `again` queues what DBOS gave up, its steps kept. `own`: threads that outlive DBOS, which takes the loop's pool
+    with it when it goes.
     """
 
     def __init__(
