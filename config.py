@@ -267,11 +267,11 @@ class Settings(BaseSettings):
         180,
         ge=1,
         le=3650,
-        description="Días que se guarda lo terminado de la cola; después, una incidencia que siga abierta e igual se "
-        "trabaja de nuevo.",
+        description="Días que se guardan lo terminado de la cola, las decisiones y el histórico de llamadas; después, "
+        "una incidencia que siga abierta e igual se trabaja de nuevo.",
         json_schema_extra=documentation(
-            "Days that what the queue has finished is kept; afterwards an incident that is still open and unchanged is "
-            "worked anew.",
+            "Days that finished work, decisions and the history of model calls are kept; afterwards an incident that "
+            "is still open and unchanged is worked anew.",
             unit="días|days",
         ),
     )

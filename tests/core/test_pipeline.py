@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +27,7 @@ from core.knowledge import KnowledgeBase
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, write_mark
 from core.originals import Originals
 from core.pipeline import Pipeline, Rules
-from core.policy import ineligible
+from core.policy import Policy, ineligible
 from core.ports import Capabilities, Critique, Suggestion, SystemAnswer
 from core.privacy import PersonalData, scrub
 from core.reason import Reason
@@ -147,14 +147,16 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path, guar
         plain: bool = False,
         simulate: bool = False,
         text_limit: int = 20_000,
+        rights: Mapping[str, str] | None = None,
         catalogue: Sequence[CatalogueEntry] = (),
     ) -> World:
         desk = MemoryDesk(incidents or [incident()], attachments=attachments, plain=plain)
         system, tasks = system or MemorySystem(), tasks or ScriptedTasks()
         loop = CriticLoop(searcher, tasks, ONLY_LOGIT, Limits(65, retries=1, judged=len(ROWS)))
-        executor = Executor(desk, system, searcher.mailboxes, TAG, guard)
+        policy = Policy.model_validate({"autonomia": rights or {}})
+        executor = Executor(desk, system, searcher.mailboxes, TAG, replace(guard, policy=policy))
         reader = AttachmentReader(desk.attachment, FakeOcr(), tmp_path / "adjuntos", scrub)
-        rules = Rules(TAG, text_limit, simulate)
+        rules = Rules(TAG, text_limit, simulate, policy)
         write_catalogue(tmp_path / "c.csv", catalogue)
         whole = Originals(tmp_path / "c.csv", tmp_path / "f.csv", scrub).whole
         pipeline = Pipeline(loop, executor, knowledge, reader, personal, rules, whole)
@@ -565,3 +567,30 @@ def test_no_personal_value_reaches_the_model(
     assert world.tasks.seen
     for (_, secret), _, _ in planted:
         assert not any(secret in text for text in world.tasks.seen)
+
+
+# Policy
+
+
+@pytest.mark.parametrize("simulate", [False, True], ids=["real", "simulated"])
+@pytest.mark.parametrize(
+    ("right", "ending", "reason", "kind"),
+    [
+        ("propuesta", Result.PROPOSED, Reason.NEEDS_APPROVAL, PRINT.kind),
+        ("manual", Result.HUMAN, Reason.POLICY_MANUAL, "manual"),
+    ],
+)
+async def test_what_policy_leaves_to_people(
+    build: Build, simulate: bool, right: str, ending: Result, reason: Reason, kind: str
+) -> None:
+    world = build(simulate=simulate, rights={"defecto": right})
+    result = await world.work()
+    assert (result.resultado, result.motivo, result.tipo, result.confirmada) == (ending, reason, kind, False)
+    assert (result.fila, world.desk.changes) == (PRINT.id, [])
+
+
+async def test_what_a_bot_opened_gets_no_note(build: Build) -> None:
+    world = build(incident(solicitante="avisos-bot"))
+    result = await world.work()
+    assert (result.resultado, result.motivo) == (Result.HUMAN, Reason.OPENED_BY_BOT)
+    assert (await world.desk.read("I1")).history == ()
