@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 
-from core.decision import Decision
+from core.decision import Decision, decision_id
 from core.errors import StageError
-from core.incident import Incident
+from core.incident import HistoryEntry, Incident
 from core.marks import read_marks
 from core.policy import priority
 from core.ports import IncidentDesk
@@ -99,16 +99,20 @@ class QueuedWork:
     def _as_queued(self, now: Incident, item: Item, *, again: bool) -> Incident | None:
         """The incident in the state that was queued; None where somebody changed it since: that is another item.
 
-        Worked again after a crash it may show our own change: state and mailbox are put back to what they were, and
-        the executor finds the decision's mark at the desk.
+        Worked again after a crash it may show our own change: state, mailbox and history are put back to what they
+        were, or it would pass for tried before; the executor finds the decision's mark at the desk.
         """
-        if state_id(now, self._tag) == item.id:
-            return now
         if again and read_marks(now, self._tag):
             before = now.model_copy(update={"status": item.status, "mailbox": item.mailbox})
             if state_id(before, self._tag) == item.id:
-                return before
-        return None
+                history = tuple(entry for entry in now.history if not self._is_of(before, entry))
+                return before.model_copy(update={"history": history})
+        return now if state_id(now, self._tag) == item.id else None
+
+    def _is_of(self, state: Incident, entry: HistoryEntry) -> bool:
+        """Whether the entry is our mark of an action decided on this very state."""
+        marks = read_marks(state.model_copy(update={"history": (entry,)}), self._tag)
+        return any(m.entry_id and m.decision == decision_id(state, self._tag, m.entry_id) for m in marks)
 
 
 def failed(code: str, reason: Reason, detail: str = "") -> IncidentResult:

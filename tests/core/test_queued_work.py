@@ -7,9 +7,9 @@ import pytest
 
 from api.memory import MemoryDesk
 from core.actions import DeskChange, DeskVerb, LeaveToHuman
-from core.decision import Decision
+from core.decision import Decision, decision_id
 from core.errors import Retryable, Terminal
-from core.incident import Incident
+from core.incident import HistoryEntry, Incident
 from core.marks import write_mark
 from core.queued_work import MOST_BEGINNINGS, QueuedWork, as_item, state_id
 from core.reason import Reason
@@ -98,6 +98,20 @@ async def test_worked_again_our_own_change_is_seen_through(change: DeskChange, w
     assert pipeline.seen == []
     await _work(desk, pipeline)(item, DirectSteps(), 2)
     assert [(i.status, i.mailbox) for i in pipeline.seen] == ([("Abierta", "WEB")] if worked else [])
+
+
+async def test_worked_again_our_action_does_not_pass_for_tried_before() -> None:
+    """The mark of an action on this very state is set aside; one of an earlier state stays."""
+    row = "0" * 8 + "-0000-0000-0000-" + "0" * 12
+    earlier = HistoryEntry(notes=write_mark(TAG, "d-123456789abc", row, "cierre", "s"))
+    desk, pipeline = MemoryDesk([_incident(history=(earlier,))], plain=True), Pipeline()
+    queued = await desk.read("INC-1")
+    item = as_item(queued, TAG)
+    notes = write_mark(TAG, decision_id(queued, TAG, row), row, "cierre", "s")
+    await desk.change(queued, DeskChange(verb=DeskVerb.RESOLVE, notes=notes), "k")
+    await _work(desk, pipeline)(item, DirectSteps(), 2)
+    assert [incident.history for incident in pipeline.seen] == [(earlier,)]
+    assert pipeline.seen[0].status == "Abierta"
 
 
 async def test_our_notes_make_no_new_state() -> None:
