@@ -163,7 +163,9 @@ class Settings(BaseSettings):
     embedding_model: Literal["e5+use", "e5"] = Field(
         "e5+use",
         description="Vectores que se guardan y consultan: multilingual-e5-small, con USE multilingüe o sin él.",
-        json_schema_extra=documentation("Vectors kept and searched: multilingual-e5-small, with multilingual USE or without it."),
+        json_schema_extra=documentation(
+            "Vectors kept and searched: multilingual-e5-small, with multilingual USE or without it."
+        ),
     )
     query_limit_vectordb: int = Field(
         20,

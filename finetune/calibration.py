@@ -260,7 +260,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     folders = sorted(
-        (f for d in options.datos for f in d.iterdir() if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists()),
+        (
+            f
+            for d in options.datos
+            for f in d.iterdir()
+            if (f / "pairs.jsonl").exists() or (f / "corpus.jsonl").exists()
+        ),
         key=lambda folder: folder.name,
     )
     sets = [read_set(folder, options.semilla) for folder in folders]
