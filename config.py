@@ -163,7 +163,9 @@ class Settings(BaseSettings):
     embedding_model: Literal["e5+use", "e5"] = Field(
         "e5+use",
         description="Vectores que se guardan y consultan: multilingual-e5-small, con USE multilingüe o sin él.",
-        json_schema_extra=documentation("Vectors kept and searched: multilingual-e5-small, with multilingual USE or without it."),
+        json_schema_extra=documentation(
+            "Vectors kept and searched: multilingual-e5-small, with multilingual USE or without it."
+        ),
     )
     query_limit_vectordb: int = Field(
         20,
@@ -225,13 +227,58 @@ class Settings(BaseSettings):
         ),
     )
 
-    # Later issues read these; they are part of the contract already.
+    # The queue
     database_url: str | None = Field(
         None,
         pattern=r"^(sqlite|postgresql)(\+\w+)?://",
-        description="Base de datos de la cola. Aún sin uso.",
-        json_schema_extra=documentation("The queue's database. Not used yet.", form=_DATABASE_FORM, secret=True),
+        description="Base de datos de la cola y de las decisiones: PostgreSQL para varios equipos. Vacía: ficheros "
+        "SQLite bajo DIRECTORIO_ESTADO.",
+        json_schema_extra=documentation(
+            "Database of the queue and the decisions: PostgreSQL for several machines. Empty: SQLite files under "
+            "DIRECTORIO_ESTADO.",
+            form=_DATABASE_FORM,
+            secret=True,
+        ),
     )
+    plazo_parada: float = Field(
+        30.0,
+        ge=0,
+        le=3600,
+        description="Segundos que se deja a lo que está en curso al parar; lo que no acaba vuelve a la cola.",
+        json_schema_extra=documentation(
+            "Seconds that work in hand is given at a stop; what does not end goes back to the queue.", unit="s"
+        ),
+    )
+    intervalo_mesa: float = Field(
+        60.0,
+        ge=1,
+        le=3600,
+        description="Segundos entre dos consultas de la mesa con --trabajador.",
+        json_schema_extra=documentation("Seconds between two looks at the desk with --trabajador.", unit="s"),
+    )
+    llamadas_modelo_global: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Llamadas al modelo en curso a la vez entre todos los trabajadores. 0: sin límite.",
+        json_schema_extra=documentation(
+            "Model calls under way at once over all workers. 0: no limit.", unit="llamadas|calls"
+        ),
+    )
+    retencion_dias: int = Field(
+        180,
+        ge=1,
+        le=3650,
+        description="Días que se guardan lo terminado de la cola, las decisiones y el histórico de llamadas; después, "
+        "una incidencia que siga abierta e igual se trabaja de nuevo.",
+        json_schema_extra=documentation(
+            "Days that finished work, decisions and the history of model calls are kept; afterwards an incident that "
+            "is still open and unchanged is worked anew.",
+            unit="días|days",
+        ),
+    )
+
+    # Later issues read these; they are part of the contract already.
     riesgo_maximo: float | None = Field(
         None,
         gt=0,

@@ -4,6 +4,7 @@ import argparse
 import sys
 
 from core.command_line import Parser, exit_code
+from core.options import add_orders, is_order
 
 _EXAMPLES = """\
 ejemplos:
@@ -11,8 +12,10 @@ ejemplos:
   python main.py --simular              lo decide todo y no cambia nada: empiece por aquí
   python main.py --limite 5             solo las cinco primeras, por prioridad y antigüedad
   python main.py --incidencia INC-0001  solo esa
+  python main.py --trabajador           sigue trabajando lo que llegue hasta Ctrl-C; puede haber varios
   python main.py --json > informe.json  el informe, para otro programa
-
+  python main.py --pendientes           lo que espera a que una persona lo apruebe (--aprobar, --rechazar)
+Primero se retoma lo que otra ejecución dejó a medias. Lo ya trabajado que siga igual no se repite.
 Ctrl-C termina lo que está en curso y dice lo que queda; un segundo Ctrl-C corta.
 códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuración incorrectos;
                    3 no se llega a una dependencia (dice cuál y cómo iniciarla)
@@ -36,7 +39,10 @@ def _parser() -> Parser:
     parser.add_argument("--buzon", metavar="NOMBRE", help="solo las de este buzón (por defecto, todos)")
     parser.add_argument("--limite", type=_positive, metavar="N", help="como mucho N incidencias")
     parser.add_argument("--incidencia", metavar="COD", help="solo la de este código")
-    parser.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
+    way.add_argument("--trabajador", action="store_true", help="trabaja la cola hasta que se le diga que pare")
+    add_orders(way)
     parser.add_argument(
         "--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra"
     )
@@ -58,12 +64,15 @@ def _run(options: argparse.Namespace) -> int:
     import asyncio
 
     from config import load_settings
-    from core.session import work_desk
     from observabilidad.logs import configure_logs
 
+    if is_order(options):
+        from core.orders import follow as carry_out
+    else:
+        from core.session import work_desk as carry_out
     settings = load_settings()
     with configure_logs(settings.directorio_estado / "logs", verbose=options.detalle):
-        return asyncio.run(work_desk(settings, options))
+        return asyncio.run(carry_out(settings, options))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m bench`: measures orchestration, knowledge base, search and start-up."""
+"""`python -m bench`: measures orchestration, queue, knowledge base, search and start-up."""
 
 import argparse
 import sys
@@ -23,7 +23,7 @@ códigos de salida: 0 medido (aunque no se llegue a lo pedido: la tabla lo dice)
 _REAL = 12
 """Incidents at most with the real embedder: each takes from tenths of a second to several seconds of CPU."""
 
-NAMES = ("orquestacion", "orquestacion_real", "base", "busqueda", "arranque")
+NAMES = ("orquestacion", "orquestacion_real", "cola", "base", "busqueda", "arranque")
 
 
 def _parser() -> Parser:
@@ -35,6 +35,7 @@ def _parser() -> Parser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="dónde escribir el JSON (por defecto, var/bench/)")
     parser.add_argument("--solo", nargs="+", choices=NAMES, metavar="NOMBRE", help=f"solo estas: {', '.join(NAMES)}")
     parser.add_argument("--incidencias", type=int, default=200, metavar="N", help="de la orquestación (200)")
+    parser.add_argument("--en-cola", type=int, default=10_000, metavar="N", help="incidencias de la cola (10000)")
     parser.add_argument(
         "--proveedor", choices=("openai", "ollama"), default="openai", help="de la orquestación (openai)"
     )
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _works(options: argparse.Namespace) -> dict[str, Callable[[], list[Measure]]]:
     from bench.knowledge import measure_build, measure_search
     from bench.orchestration import Load, measure_orchestration
+    from bench.queue import measure_queue
     from bench.startup import measure_startup
 
     load = Load(incidents=options.incidencias, provider=options.proveedor)
@@ -73,6 +75,7 @@ def _works(options: argparse.Namespace) -> dict[str, Callable[[], list[Measure]]
     return {
         "orquestacion": lambda: measure_orchestration(load),
         "orquestacion_real": lambda: measure_orchestration(real),
+        "cola": lambda: measure_queue(options.en_cola),
         "base": measure_build,
         "busqueda": measure_search,
         "arranque": measure_startup,

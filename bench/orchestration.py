@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,13 +24,15 @@ from bench.synthetic import HashEmbedder
 from config import ROOT, Settings, load_settings
 from core.attachments import AttachmentReader
 from core.batch import CATALOGUE, fixes_beside, read_inputs
-from core.build import open_embedder, open_knowledge, open_tasks
+from core.build import open_database, open_embedder, open_knowledge, open_tasks
 from core.catalogue import Resolution
+from core.control import KillSwitch
 from core.critic_loop import CriticLoop, Limits
-from core.execute import Executor
+from core.execute import Executor, Guard
 from core.incident import Incident
 from core.judgement import Calibration
 from core.knowledge import KnowledgeBase
+from core.ledger import open_ledger
 from core.pipeline import Pipeline, Rules
 from core.ports import Embedder, SystemAnswer
 from core.privacy import PersonalData, scrub
@@ -125,7 +127,9 @@ async def _pipeline(
 ) -> AsyncIterator[tuple[Pipeline, int]]:
     """As `core.build.open_pipeline`, with a desk in memory; also how many incidents to have in hand."""
     searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
-    async with open_tasks(settings) as tasks:
+    async with AsyncExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(open_database(settings)))
+        tasks = await stack.enter_async_context(open_tasks(settings))
         loop = CriticLoop(
             searcher,
             tasks,
@@ -134,7 +138,8 @@ async def _pipeline(
         )
         ocr = RapidOcr(native.LOCK, native.threads())
         attachments = AttachmentReader(desk.attachment, ocr, settings.directorio_estado / "adjuntos", scrub)
-        executor = Executor(desk, _system(knowledge), searcher.mailboxes, settings.etiqueta)
+        guard = Guard(ledger, KillSwitch(ledger))
+        executor = Executor(desk, _system(knowledge), searcher.mailboxes, settings.etiqueta, guard)
         rules = Rules(settings.etiqueta, settings.limite_texto)
         pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules)
         yield pipeline, settings.concurrencia or tasks.concurrency

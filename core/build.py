@@ -1,5 +1,6 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from config import Environment, Settings
 from core.errors import DependencyError
 
 if TYPE_CHECKING:
+    from core.database import Database
+    from core.execute import Executor, Guard
     from core.knowledge import KnowledgeBase
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
     from llm.tasks import ModelTasks
+
+logger = logging.getLogger(__name__)
 
 
 def open_embedder(settings: Settings) -> "Embedder":
@@ -36,9 +41,39 @@ def open_knowledge(settings: Settings, embedder: "Embedder | None" = None) -> "I
         yield KnowledgeBase(client, embedder or open_embedder(settings), scrub=scrub)
 
 
+def open_database(settings: Settings) -> "Database":
+    """Where the queue and the decisions are kept; nothing is opened yet."""
+    from core.database import Database
+
+    return Database(settings.directorio_estado, settings.database_url)
+
+
+def forget_old(settings: Settings) -> None:
+    """Delete decisions, what was said of them, and model calls older than `RETENCION_DIAS`.
+
+    What cannot be deleted now is logged, and goes another time.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from core.ledger import open_ledger
+    from llm.history import forget
+
+    age = timedelta(days=settings.retencion_dias)
+    try:
+        with open_ledger(open_database(settings)) as ledger:
+            decisions = ledger.forget(age)
+        calls = forget(settings.directorio_historico, datetime.now(UTC) - age)
+    except DependencyError as error:
+        logger.warning("no se ha podido recortar", extra={"action": "retention_failed", "error": str(error)})
+        return
+    if decisions or calls:
+        logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
+
+
 @asynccontextmanager
 async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
     """The language model's tasks with their history. Raises `UsageError` or `DependencyError`, by name."""
+    from core.model_slots import open_slots
     from llm import native
     from llm.history import History
     from llm.provider import open_provider
@@ -50,7 +85,8 @@ async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
         stack.push_async_callback(provider.aclose)
         await provider.check()
         history = stack.enter_context(History(settings.directorio_historico))
-        yield ModelTasks(provider, history)
+        slots = await stack.enter_async_context(open_slots(open_database(settings), settings.llamadas_modelo_global))
+        yield ModelTasks(provider, history, slots=slots)
 
 
 @contextmanager
@@ -126,6 +162,8 @@ class Works:
     """Incidents that may be in hand at a time."""
     facts: Callable[[], dict[str, Any]]
     """Facts of the run for its report, asked for at its end."""
+    executor: "Executor"
+    guard: "Guard"
 
 
 @asynccontextmanager
@@ -134,11 +172,15 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     from core.attachments import AttachmentReader
     from core.attachments import Limits as AttachmentLimits
     from core.batch import CATALOGUE, FIXES
+    from core.control import KillSwitch
     from core.critic_loop import CriticLoop, Limits
-    from core.execute import Executor
+    from core.execute import Executor, Guard
+    from core.journaled_tasks import JournaledTasks
     from core.judgement import load_calibration
+    from core.ledger import open_ledger
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
+    from core.policy import read_policy
     from core.privacy import PersonalData, scrub
     from core.search import Searcher
     from llm import native
@@ -146,15 +188,18 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
 
     if hands:  # the provider, too, goes by how many there are
         settings = settings.model_copy(update={"concurrencia": hands})
+    policy = read_policy(settings.directorio_recursos)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
+        ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
         outside = await stack.enter_async_context(open_desk(settings))
         tasks = await stack.enter_async_context(open_tasks(settings))
+        journaled = JournaledTasks(tasks, scrub)
         loop = CriticLoop(
             searcher,
-            tasks,
+            journaled,
             load_calibration(settings.embedding_model),
             Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
         )
@@ -163,12 +208,13 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
             RapidOcr(native.LOCK, native.threads()),
             settings.directorio_estado / "adjuntos",
             scrub,
-            vision=tasks.read_image if tasks.capabilities.vision else None,
+            vision=journaled.read_image if tasks.capabilities.vision else None,
             vision_version=tasks.model_name,
             limits=AttachmentLimits(bytes=int(settings.limite_adjunto_mb * 1_000_000)),
         )
-        executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta)
-        rules = Rules(settings.etiqueta, settings.limite_texto, simulate)
+        guard = Guard(ledger, KillSwitch(ledger), policy)
+        executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta, guard)
+        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy)
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
         pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole)
@@ -180,4 +226,4 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts)
+        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard)

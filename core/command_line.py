@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from core.errors import DependencyError, StageError, UsageError
+from core.steps import Unrecorded
 
 _SPANISH = {
     "usage: ": "uso: ",
@@ -63,7 +64,7 @@ def exit_code(work: Callable[[], int | None], *, interrupted: str) -> int:
     except UsageError as error:
         sys.stderr.write(f"Error: {error}\n")
         return 2
-    except (DependencyError, StageError) as error:
+    except (DependencyError, StageError, Unrecorded) as error:
         sys.stderr.write(f"Error: {error}\n")
         return 3
     except KeyboardInterrupt:

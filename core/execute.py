@@ -1,57 +1,84 @@
-"""Carry a decision out: re-read, act once, read back. What the desk did not confirm did not happen."""
+"""Carry a decision out: allowed, journalled, done once, read back. What the desk did not confirm did not happen."""
 
 import logging
 from dataclasses import dataclass, replace
 
 from core.actions import CallSystem, Close, DeskAction, DeskChange, DeskVerb, LeaveToHuman, Reassign, Wait
-from core.catalogue import normalised
+from core.control import KillSwitch
 from core.decision import Decision, action_from_system, decision_id
-from core.errors import Retryable, StageError, Terminal
+from core.decision_record import kind_of, record_of
+from core.delivery import Delivery, Patience
+from core.errors import StageError, Terminal
 from core.incident import Incident
+from core.ledger import Ledger, Phase, Record
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, carries, waits_for_person, write_mark
+from core.outcome import Outcome
+from core.policy import Autonomy, Policy
 from core.ports import ExternalSystem, IncidentDesk
+from core.precedent import Precedents
 from core.reason import Reason
 
 logger = logging.getLogger(__name__)
 
-SENDS = 2
-"""How often a change is sent at most, the second time only after reading that the first did not arrive."""
+
+_DEFAULT_POLICY, _DEFAULT_PATIENCE = Policy(), Patience()
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of a decision. `done` is the action that the desk confirmed, None where nothing was changed."""
+class Guard:
+    """What stands between a decision and the desk."""
 
-    done: DeskAction | None
-    reason: Reason
-    detail: str = ""
+    ledger: Ledger
+    switch: KillSwitch
+    policy: Policy = _DEFAULT_POLICY
+    patience: Patience = _DEFAULT_PATIENCE
 
 
 class Executor:
     """Acts at the desk and at the system. Every note starts with `tag` and carries the decision's id."""
 
-    def __init__(self, desk: IncidentDesk, system: ExternalSystem, mailboxes: frozenset[str], tag: str) -> None:
+    def __init__(
+        self, desk: IncidentDesk, system: ExternalSystem, mailboxes: frozenset[str], tag: str, guard: Guard
+    ) -> None:
         self._desk = desk
         self._system = system
         self._mailboxes = mailboxes
         self._tag = tag
+        self._guard = guard
+        self._ledger = guard.ledger
+        self._delivery = Delivery(desk, guard.ledger, tag, guard.patience)
+        self.precedents = Precedents(guard.ledger, self._delivery)
 
-    async def carry_out(self, incident: Incident, decision: Decision) -> Outcome:
-        """Raises `StageError`: the desk refused, does not answer, or does not confirm."""
+    async def carry_out(self, incident: Incident, decision: Decision, *, approved: bool = False) -> Outcome:
+        """Do what was decided, or keep it for a person; `approved`: a person has said yes to it.
+
+        Raises `StageError`: the desk refused, does not answer, or does not confirm.
+        """
+        if isinstance(decision.action, LeaveToHuman):
+            return await self._leave(incident, decision, decision.action.reason)
+        barred = await self.precedents.bar(incident, decision, approved=approved)
+        if barred and not barred.done and not barred.proposed:
+            await self.leave_note(incident, replace(decision, reason=barred.reason))
+        stopped = barred or await self._not_allowed(incident, decision, approved=approved)
+        if stopped:
+            return stopped
         match decision.action:
-            case LeaveToHuman(reason=reason):
-                await self.leave_note(incident, decision)
-                return Outcome(None, reason)
             case CallSystem() as call:
-                action = await self._ask_system(incident, call)
-                if isinstance(action, LeaveToHuman):
-                    await self.leave_note(incident, replace(decision, reason=action.reason), action.note)
-                    return Outcome(None, action.reason, action.note)
-                await self._apply(incident, decision, action)
-                return Outcome(action, Reason.APPROVED)
+                return await self._with_system(incident, decision, call, approved=approved)
             case Close() | Wait() | Reassign() as action:
-                await self._apply(incident, decision, action)
-                return Outcome(action, decision.reason)
+                return await self._apply(incident, decision, action, decision.reason, approved=approved)
+
+    def foresee(self, incident: Incident, decision: Decision) -> Outcome:
+        """What policy would make of it, caps aside. Nothing is written or sent."""
+        if isinstance(decision.action, LeaveToHuman):
+            return Outcome(None, decision.reason)
+        match self._autonomy(incident, decision):
+            case Autonomy.AUTOMATIC:
+                return Outcome(None, decision.reason)
+            case Autonomy.PROPOSAL:
+                return Outcome(None, Reason.NEEDS_APPROVAL, proposed=True)
+            case Autonomy.MANUAL:
+                return Outcome(None, Reason.POLICY_MANUAL)
 
     async def leave_note(self, incident: Incident, decision: Decision, said: str = "") -> None:
         """For the person who takes it, where the desk has notes; one until somebody else writes.
@@ -72,6 +99,47 @@ class Executor:
         except Exception:  # the outcome is known already: nothing that goes wrong with a note may change it
             logger.exception("no se pudo dejar la nota", extra={"action": "note_failed"})
 
+    async def _not_allowed(
+        self, incident: Incident, decision: Decision, kind: str = "", *, approved: bool
+    ) -> Outcome | None:
+        """What the kill switch and the policy make of it; None: go on. `kind`: what a system asks for."""
+        paused = await self._delivery.kept(self._guard.switch.paused)
+        if approved:
+            if paused:
+                raise Terminal(Reason.PAUSED)
+            return None
+        match self._autonomy(incident, decision, kind):
+            case Autonomy.MANUAL:
+                return await self._leave(incident, decision, Reason.POLICY_MANUAL)
+            case Autonomy.PROPOSAL:
+                return await self._propose(incident, decision, Reason.NEEDS_APPROVAL)
+            case Autonomy.AUTOMATIC:
+                return await self._propose(incident, decision, Reason.PAUSED) if paused else None
+
+    def _autonomy(self, incident: Incident, decision: Decision, kind: str = "") -> Autonomy:
+        right = self._guard.policy.autonomy(kind_of(decision), incident.mailbox)
+        return right.stricter(self._guard.policy.autonomy(kind, incident.mailbox)) if kind else right
+
+    async def _propose(self, incident: Incident, decision: Decision, reason: Reason) -> Outcome:
+        record = self._record(incident, decision, kind_of(decision), Autonomy.PROPOSAL)
+        await self._delivery.kept(self._ledger.propose, record.model_copy(update={"reason": reason.value}))
+        await self.leave_note(incident, replace(decision, reason=reason))
+        return Outcome(None, reason, proposed=True)
+
+    async def _leave(self, incident: Incident, decision: Decision, reason: Reason) -> Outcome:
+        await self.leave_note(incident, replace(decision, reason=reason))
+        return Outcome(None, reason)
+
+    async def _with_system(
+        self, incident: Incident, decision: Decision, call: CallSystem, *, approved: bool
+    ) -> Outcome:
+        answer = await self._ask_system(incident, call)
+        if isinstance(answer, LeaveToHuman):
+            await self.leave_note(incident, replace(decision, reason=answer.reason), answer.note)
+            return Outcome(None, answer.reason, answer.note)
+        stopped = await self._not_allowed(incident, decision, answer.kind, approved=approved)
+        return stopped or await self._apply(incident, decision, answer, Reason.APPROVED, approved=approved)
+
     async def _ask_system(self, incident: Incident, call: CallSystem) -> DeskAction | LeaveToHuman:
         policy = await self._system.policy(call.policy)
         if policy is None:
@@ -79,51 +147,25 @@ class Executor:
         facts = {"codIncidencia": incident.code, "buzon": incident.mailbox, "apertura": incident.opened}
         return action_from_system(await self._system.check(call.policy, call.system, facts), self._mailboxes)
 
-    async def _apply(self, incident: Incident, decision: Decision, action: DeskAction) -> None:
+    async def _apply(
+        self, incident: Incident, decision: Decision, action: DeskAction, reason: Reason, *, approved: bool
+    ) -> Outcome:
         if isinstance(action, Reassign) and action.mailbox not in self._mailboxes:
             raise Terminal(Reason.UNKNOWN_MAILBOX, f"buzón «{action.mailbox}»")
-        entry_id = decision.entry.id if decision.entry else None
+        record = self._record(incident, decision, action.kind, Autonomy.PROPOSAL if approved else Autonomy.AUTOMATIC)
+        record = record.model_copy(update={"target": action.mailbox if isinstance(action, Reassign) else None})
+        again = (Phase.INTENDED, Phase.REFUSED, *((Phase.PROPOSED,) if approved else ()))
+        full = await self._delivery.kept(self._ledger.intend, record, again=again, caps=self._guard.policy.caps)
+        if full:
+            logger.warning("tope de acciones automáticas", extra={"action": "capped", "scope": full.value})
+            return await self._propose(incident, decision, Reason.CAPPED)
         kind = ASKED_FOR_POLICY if decision.reason is Reason.MISSING_POLICY else action.kind
-        change = _change(action, write_mark(self._tag, decision.id, entry_id, kind, action.note))
-        acknowledged = await self._send(incident, change, decision.id)
-        await self._confirm(incident.code, decision.id, action, acknowledged=acknowledged)
+        change = _change(action, write_mark(self._tag, decision.id, record.entry, kind, action.note))
+        await self._delivery.deliver(incident, record, change)
+        return Outcome(action, reason)
 
-    async def _send(self, incident: Incident, change: DeskChange, decision: str) -> bool:
-        """Whether the desk acknowledged it; False when it was found there by reading."""
-        for send in range(1, SENDS + 1):
-            now = await self._desk.read(incident.code)
-            if carries(now, decision):
-                return False  # an earlier send arrived after all
-            if now.fingerprint() != incident.fingerprint():
-                raise Terminal(Reason.TOUCHED_MEANWHILE)
-            try:
-                await self._desk.change(now, change, decision)
-                return True
-            except Retryable as error:
-                if error.maybe_applied and (now.etag is None or send == SENDS):
-                    if carries(await self._desk.read(incident.code), decision):
-                        return False
-                    # Without versions nothing stops a late arrival: sending again could act twice.
-                    raise Terminal(Reason.NOT_CONFIRMED, str(error)) from error
-                if send == SENDS:
-                    raise
-        raise AssertionError("unreachable")
-
-    async def _confirm(self, code: str, decision: str, action: DeskAction, *, acknowledged: bool) -> None:
-        """The desk shows the state that the action leads to, by us. Raises `Terminal(NOT_CONFIRMED)`."""
-        after = await self._desk.read(code)
-        if not acknowledged and not carries(after, decision):
-            raise Terminal(Reason.NOT_CONFIRMED, "nuestra nota no está en el historial")
-        status = normalised(after.status)
-        match action:
-            case Close():
-                reached = status.startswith(("resuelt", "resolved", "cerrad", "closed", "solucionad", "finalizad"))
-            case Wait():
-                reached = "espera" in status or status.startswith("pendiente")
-            case Reassign(mailbox=mailbox):
-                reached = normalised(after.mailbox) == normalised(mailbox)
-        if not reached:
-            raise Terminal(Reason.NOT_CONFIRMED, f"la mesa la tiene en «{after.status}», buzón «{after.mailbox}»")
+    def _record(self, incident: Incident, decision: Decision, kind: str, autonomy: Autonomy) -> Record:
+        return record_of(incident, decision, kind, autonomy, self._delivery.fingerprint(incident))
 
 
 def _change(action: DeskAction, note: str) -> DeskChange:

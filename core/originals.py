@@ -31,6 +31,15 @@ class Originals:
         row = self._rows().get(entry.id) if entry.withheld else None
         return (restored(entry, row, self._scrub) if row else None) or entry
 
+    def row(self, entry_id: str) -> CatalogueEntry | None:
+        """The row as the catalogue has it now; None where it is no longer there."""
+        return self._rows().get(entry_id)
+
+    @property
+    def mailboxes(self) -> frozenset[str]:
+        """Those that the catalogue sends incidents to."""
+        return frozenset(row.mailbox for row in self._rows().values() if row.mailbox)
+
     def _rows(self) -> dict[str, CatalogueEntry]:
         state = _state((self._catalogue, self._fixes))
         if self._read[0] != state:

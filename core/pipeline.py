@@ -7,21 +7,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from core.actions import CallSystem, Close, LeaveToHuman, Reassign, Wait
+from pydantic import TypeAdapter
+
+from core.actions import CallSystem, Close, DeskAction, LeaveToHuman, Reassign, Wait
 from core.attachments import AttachmentReader, place_texts
 from core.catalogue import CatalogueEntry
 from core.critic_loop import CriticLoop, Status, Verdict
 from core.decision import Decision, action_for, decision_id
 from core.errors import StageError
-from core.execute import Executor, Outcome
+from core.execute import Executor
 from core.hostile import gives_orders
 from core.incident import Incident
 from core.knowledge import KnowledgeBase, KnownEntry
 from core.marks import ASKED_FOR_POLICY, our_text, read_marks
-from core.policy import ineligible
+from core.outcome import Outcome
+from core.policy import Policy
 from core.privacy import PersonalData, strip_identifiers
 from core.reason import Reason
 from core.report import FAULTS, IncidentResult, Result
+from core.steps import Json, current_steps
 from core.trace import stage, timing, tracing
 from core.usage import metering
 
@@ -39,6 +43,7 @@ class Rules:
     tag: str
     text_limit: int
     simulate: bool = False
+    policy: Policy = Policy()  # noqa: RUF009 - frozen
 
 
 class Pipeline:
@@ -85,10 +90,12 @@ class Pipeline:
         try:
             decision = await self._decide(incident)
             with tracing(decision=decision.id):
-                if self._rules.simulate or not _concerns_desk(decision):
+                if not _concerns_desk(decision):
                     return decision, Outcome(None, decision.reason)
+                if self._rules.simulate:
+                    return decision, self._executor.foresee(incident, decision)
                 with stage("act"):
-                    return decision, await self._executor.carry_out(incident, decision)
+                    return decision, await self._act(incident, decision)
         except StageError as error:
             logger.warning(
                 "etapa fallida", extra={"action": "stage_failed", "reason": error.reason, "error": str(error)}
@@ -102,10 +109,25 @@ class Pipeline:
             await self._executor.leave_note(incident, failed)
         return failed, outcome
 
+    async def _act(self, incident: Incident, decision: Decision) -> Outcome:
+        """A step of the journal: what it keeps is what was done and why, not what was written in the notes."""
+        steps, fresh = current_steps(), list[Outcome]()
+
+        async def run() -> Json:
+            await steps.mine()
+            outcome = await self._executor.carry_out(incident, decision)
+            fresh.append(outcome)
+            return _kept(outcome)
+
+        kept = await steps.once("actuar", run)
+        return fresh[0] if fresh else _outcome(kept)
+
     async def _decide(self, incident: Incident) -> Decision:
-        reason = ineligible(incident, self._rules.text_limit)
+        reason = self._rules.policy.ineligible(incident, self._rules.text_limit, self._rules.tag)
         if reason:
             return self._undecided(incident, reason)
+        if not self._rules.simulate:
+            await self._executor.precedents.look_back(incident)
         with stage("attachments"):
             texts = await self._attachments.read_all(incident)
         with stage("intake"):
@@ -150,8 +172,16 @@ class Pipeline:
         return decision_id(incident, self._rules.tag, entry_id)
 
 
-_NO_NOTE = frozenset({Reason.TOUCHED_MEANWHILE, Reason.DESK_UNAVAILABLE})
+_DONE: TypeAdapter[DeskAction] = TypeAdapter(DeskAction)
+_REASON = TypeAdapter(Reason)
+
+_NO_NOTE = frozenset({Reason.TOUCHED_MEANWHILE, Reason.DESK_UNAVAILABLE, Reason.STATE_CHANGED})
 """A person has it already, or nobody would take the note."""
+
+
+_NOT_OURS = frozenset(
+    {Reason.NOT_OPEN, Reason.WAITING, Reason.WORKED_BY_PERSON, Reason.OTHER_MAILBOX, Reason.OPENED_BY_BOT}
+)
 
 
 def _failed(decision: Decision, reason: Reason) -> Decision:
@@ -159,9 +189,26 @@ def _failed(decision: Decision, reason: Reason) -> Decision:
     return replace(decision, action=LeaveToHuman(reason=reason), reason=reason)
 
 
+def _kept(outcome: Outcome) -> Json:
+    done = outcome.done
+    mailbox = done.mailbox if isinstance(done, Reassign) else None
+    facts = {"hecho": done.kind if done else None, "buzon": mailbox, "motivo": outcome.reason.value}
+    return facts | {"propuesta": outcome.proposed}
+
+
+def _outcome(kept: Json) -> Outcome:
+    """What `_kept` wrote down, without its texts."""
+    done = {"kind": kept["hecho"], "note": ""} | ({"mailbox": kept["buzon"]} if kept["buzon"] else {})
+    return Outcome(
+        _DONE.validate_python(done) if kept["hecho"] else None,
+        _REASON.validate_python(kept["motivo"]),
+        proposed=kept["propuesta"],
+    )
+
+
 def _concerns_desk(decision: Decision) -> bool:
     """Incidents that are not ours to touch do not even get a note."""
-    return decision.reason not in (Reason.NOT_OPEN, Reason.WAITING, Reason.WORKED_BY_PERSON)
+    return decision.reason not in _NOT_OURS
 
 
 def _without_ours(incident: Incident, tag: str) -> Incident:
@@ -173,12 +220,14 @@ def _without_ours(incident: Incident, tag: str) -> Incident:
 def _result(incident: Incident, decision: Decision, outcome: Outcome, *, simulate: bool) -> IncidentResult:
     verdict, entry, action = decision.verdict, decision.entry, decision.action
     proposal = verdict.proposal if verdict else None
-    would_act = simulate and not isinstance(action, LeaveToHuman)
+    would_act = simulate and not isinstance(action, LeaveToHuman) and outcome.reason is decision.reason
     if outcome.done or would_act:
         ending = Result.AUTOMATIC
+    elif outcome.proposed:
+        ending = Result.PROPOSED
     else:
         ending = Result.ERROR if outcome.reason in FAULTS else Result.HUMAN
-    carried = outcome.done or (action if would_act else None)
+    carried = outcome.done or (action if would_act or outcome.proposed else None)
     return IncidentResult(
         codIncidencia=incident.code,
         resultado=ending,

@@ -62,22 +62,30 @@ def rejected_rows(run: str, result: IncidentResult, decision: Decision, threshol
 
 
 def write_rejected(folder: Path, day: datetime, rows: Sequence[dict[str, str]]) -> Path:
-    """Add rows to `rejectedYYYYMMDD.csv`, written whole; two runs at once take turns. Raises `DependencyError`."""
+    """Add rows to `rejectedYYYYMMDD.csv`, written whole; two runs at once take turns. Raises `DependencyError`.
+
+    A row that the file has already, letter by letter, is not added again: a run that was cut right after writing them
+    leaves it to the next to tell of the same incidents.
+    """
     path = folder / f"rejected{day:%Y%m%d}.csv"
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with FileLock(folder / ".rejected.lock"):
             before = path.read_bytes() if path.exists() else b""
-            if not before:
-                writer.writeheader()
-            writer.writerows({name: _harmless(value) for name, value in row.items()} for row in rows)
-            write_whole(path, before + text.getvalue().encode())
+            told = {run for run in {row["EJECUCION"] for row in rows} if run.encode() in before}
+            lines = [_line(row) for row in rows if row["EJECUCION"] not in told or _line(row) not in before]
+            write_whole(path, (before or _line(dict(zip(COLUMNS, COLUMNS, strict=True)))) + b"".join(lines))
     except OSError as error:
         why = error.strerror or error
         raise DependencyError(f"No se ha podido escribir {path}: {why}. Compruebe la carpeta y repita.") from error
     return path
+
+
+def _line(row: dict[str, str]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\r\n")
+    writer.writerow({name: _harmless(value) for name, value in row.items()})
+    return text.getvalue().encode()
 
 
 def _harmless(value: str) -> str:

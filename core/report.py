@@ -31,6 +31,7 @@ FAULTS = frozenset(
         Reason.MODEL_UNAVAILABLE,
         Reason.MODEL_TIMEOUT,
         Reason.KNOWLEDGE_UNAVAILABLE,
+        Reason.STATE_CHANGED,
         Reason.INTERNAL_ERROR,
     }
 )

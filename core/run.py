@@ -4,7 +4,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,9 +15,10 @@ from core.files import write_fresh
 from core.incident import Incident
 from core.policy import priority
 from core.ports import DeskListing, IncidentDesk
+from core.queued_work import facts, failed
 from core.reason import Reason
 from core.rejected import rejected_rows, write_rejected
-from core.report import Expected, IncidentResult, Result, RunReport, summarise
+from core.report import Expected, IncidentResult, RunReport, summarise
 from core.trace import tracing
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,11 @@ async def work_queue(
     return len(waiting)
 
 
+def new_run_id() -> str:
+    """The time and a few random digits."""
+    return f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
 @dataclass(frozen=True)
 class Run:
     """What a run needs beside the incidents."""
@@ -92,59 +98,57 @@ class Run:
     expected: dict[str, Expected] | None = None
     facts: Callable[[], dict[str, Any]] = dict
     """Facts of the whole run, asked for at its end."""
+    id: str = field(default_factory=new_run_id)
+    started: datetime = field(default_factory=lambda: datetime.now().astimezone())
 
     async def over(
         self, listing: DeskListing, work: Work, stop: asyncio.Event, progress: Callable[[int, int], None] | None = None
     ) -> tuple[RunReport, Path]:
         """Work the incidents, write rejections and report. Raises `DependencyError` when a file cannot be written."""
-        started = datetime.now().astimezone()
-        run = f"{started:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        results = [_invalid(code, why) for code, why in listing.invalid]
+        results = unreadable(listing)
         rows: list[dict[str, str]] = []
 
         def done(ended: tuple[IncidentResult, Decision]) -> None:
             result, decision = ended
             results.append(result)
-            rows.extend(rejected_rows(run, result, decision, self.threshold))
-            logger.info("incidencia terminada", extra={"action": "incident_done", **_facts(result)})
+            rows.extend(rejected_rows(self.id, result, decision, self.threshold))
+            logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
             if progress:
                 progress(len(results), len(listing.incidents) + len(listing.invalid))
 
-        with tracing(run=run):
+        with tracing(run=self.id):
             left = await work_queue(listing.incidents, work, hands=self.hands, stop=stop, done=done)
+        return self.tell(results, rows, left)
+
+    def reject(self, rows: Sequence[dict[str, str]]) -> Path:
+        """Write rejections. Raises `DependencyError`."""
+        return write_rejected(self.resources / "rejected", datetime.now().astimezone(), rows)
+
+    def tell(
+        self, results: Sequence[IncidentResult], rows: Sequence[dict[str, str]], left: int = 0
+    ) -> tuple[RunReport, Path]:
+        """Write rejections and report. Raises `DependencyError` when a file cannot be written."""
         rejected, fault = None, None
         try:
-            rejected = write_rejected(self.resources / "rejected", started, rows) if rows else None
+            rejected = self.reject(rows) if rows else None
         except DependencyError as error:
             fault = error  # the desk was changed already: the report is tried all the same
         more = self.facts() | {"simulada": self.simulate, "rechazos": str(rejected) if rejected else None}
         report = RunReport(
-            ejecucion=run,
-            inicio=started.isoformat(timespec="seconds"),
+            ejecucion=self.id,
+            inicio=self.started.isoformat(timespec="seconds"),
             fin=datetime.now().astimezone().isoformat(timespec="seconds"),
             version=self.version,
             resumen=summarise(results, left=left, expected=self.expected, **more),
             incidencias=tuple(results),
         )
-        path = self.resources / "reportes" / f"reporte{started:%Y%m%d_%H%M}.json"
+        path = self.resources / "reportes" / f"reporte{self.started:%Y%m%d_%H%M}.json"
         written = write_fresh(path, report.model_dump_json(indent=2) + "\n")
         if fault:
             raise fault
         return report, written
 
 
-def _invalid(code: str, why: str) -> IncidentResult:
-    return IncidentResult(
-        codIncidencia=code, resultado=Result.ERROR, tipo="manual", motivo=Reason.INCIDENT_INVALID, detalle=why[:300]
-    )
-
-
-def _facts(result: IncidentResult) -> dict[str, Any]:
-    return {
-        "incident": result.codIncidencia,
-        "result": result.resultado.value,
-        "reason": result.motivo.value,
-        "approval": result.aprobacion,
-        "decision": result.decision,
-        "ms": round(result.segundos * 1000),
-    }
+def unreadable(listing: DeskListing) -> list[IncidentResult]:
+    """A result for each incident that the desk sent and that could not be read."""
+    return [failed(code, Reason.INCIDENT_INVALID, why) for code, why in listing.invalid]

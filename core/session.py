@@ -4,17 +4,19 @@ import argparse
 import asyncio
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 from rich.console import Console
 
 from config import Settings
-from core.build import open_pipeline
+from core.build import Works, forget_old, open_database, open_pipeline
 from core.errors import DependencyError
-from core.report import Result
+from core.orders import tell_pause
+from core.report import Result, RunReport
 from core.run import Run, Selection, select
 from core.screen import show
 from core.terminal import progress_bar
@@ -22,9 +24,13 @@ from core.terminal import progress_bar
 
 async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
     """0, or 1 when some incident failed. Raises `UsageError`, `DependencyError` or the desk's `StageError`."""
-    with _alone(settings), progress_bar() as bar:
+    if not options.simular and (paused := tell_pause(settings)):
+        sys.stderr.write(f"{paused}\n")
+        if not options.trabajador:
+            return 0
+    shared = open_database(settings).served and settings.vector_db_url and settings.mock_gestor_url
+    with nullcontext() if shared else _alone(settings), progress_bar() as bar:
         async with open_pipeline(settings, simulate=options.simular, hands=options.concurrencia) as works:
-            listing = await select(works.outside.desk, Selection(options.buzon, options.limite, options.incidencia))
             run = Run(
                 settings.directorio_recursos,
                 _version(),
@@ -35,13 +41,50 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
                 works.facts,
             )
             stop = asyncio.Event()
+            step = (lambda done, total: bar("Incidencias", done, total)) if bar else None
             with _stopping(stop):
-                step = (lambda done, total: bar("Incidencias", done, total)) if bar else None
-                report, path = await run.over(listing, works.pipeline.work, stop, step)
+                report, path = await _worked(settings, options, works, run, stop, step)
+    if not options.simular:
+        forget_old(settings)
     show(report, path, Console(stderr=options.json, soft_wrap=False))
     if options.json:
         sys.stdout.write(report.model_dump_json() + "\n")
     return int(any(result.resultado is Result.ERROR for result in report.incidencias))
+
+
+async def _worked(
+    settings: Settings,
+    options: argparse.Namespace,
+    works: Works,
+    run: Run,
+    stop: asyncio.Event,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[RunReport, Path]:
+    """A simulation leaves no trace in the queue: what it has decided is to be decided again, and done."""
+    selection = Selection(options.buzon, options.limite, options.incidencia)
+    if options.simular:
+        return await run.over(await select(works.outside.desk, selection), works.pipeline.work, stop, progress)
+    from core.desk_queue import DeskQueue
+    from core.privacy import scrub
+    from core.queue import open_queue
+    from core.queued_work import QueuedWork
+    from core.records import Item
+    from core.steps import Json, Steps
+
+    desk, tag, grace = works.outside.desk, settings.etiqueta, settings.plazo_parada
+    work = QueuedWork(desk, works.pipeline.work, tag=tag, run=run.id, threshold=run.threshold, scrub=scrub)
+
+    async def unless_paused(item: Item, steps: Steps, begun: int) -> Json:
+        await works.guard.switch.gate(stop, wait=options.trabajador)
+        return await work(item, steps, begun)
+
+    precedents = works.executor.precedents
+    await precedents.settle_unknown()
+    async with open_queue(open_database(settings), unless_paused, hands=works.hands, stop=stop) as queue:
+        desk_queue = DeskQueue(queue, desk, tag, run, settings.retencion_dias, precedents.note_reopened)
+        if options.trabajador:
+            return await desk_queue.serve(selection, grace, settings.intervalo_mesa, stop)
+        return await desk_queue.drain(selection, grace, progress)
 
 
 @contextmanager
@@ -54,7 +97,8 @@ def _alone(settings: Settings) -> Iterator[None]:
     except Timeout as error:
         raise DependencyError(
             f"Otra ejecución está usando {settings.directorio_estado}. Espere a que termine, o indique otra carpeta en "
-            "DIRECTORIO_ESTADO."
+            "DIRECTORIO_ESTADO. Para trabajar entre varios hacen falta servidores: DATABASE_URL (PostgreSQL), "
+            "VECTOR_DB_URL y MOCK_GESTOR_URL."
         ) from error
     try:
         yield

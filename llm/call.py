@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 
 from core import trace
 from core.errors import Retryable, StageError, Terminal
+from core.model_slots import Slots, unlimited
 from core.reason import Reason
 from core.usage import Usage, count
 from llm.history import Call, History
@@ -46,10 +47,11 @@ class Reply:
 
 @dataclass(frozen=True)
 class Caller:
-    """Makes calls to one provider."""
+    """Makes calls to one provider, no more at a time than it has turns and all workers together have `slots`."""
 
     provider: Provider
     history: History | None
+    slots: Slots = unlimited
 
     async def ask(
         self,
@@ -67,7 +69,7 @@ class Caller:
         """
         asked = list(messages)
         await self._require_room(asked, prompt.max_tokens)
-        async with self.provider.turns:
+        async with self.provider.turns, self.slots():
             return await self._ask(prompt, asked, options, judge, repair)
 
     async def _ask(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from core.model_slots import Slots, unlimited
 from core.ports import Critique, Suggestion
 from llm.call import Caller
 from llm.choose import Choose
@@ -22,12 +23,19 @@ PROMPTS = Path(__file__).parents[1] / "prompts"
 class ModelTasks:
     """Loads all prompts from `prompts`; raises `UsageError` naming file and line for one that does not hold."""
 
-    def __init__(self, provider: Provider, history: History | None = None, prompts: Path = PROMPTS) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        history: History | None = None,
+        prompts: Path = PROMPTS,
+        *,
+        slots: Slots = unlimited,
+    ) -> None:
         self.capabilities = provider.capabilities
         self.model_name = provider.model_name
         self.concurrency = provider.concurrency
         self._history = history
-        caller = Caller(provider, history)
+        caller = Caller(provider, history, slots)
         self._relevance = Relevance(prompts, caller)
         self._reformulate = Reformulate(prompts, caller)
         self._keywords = ExtractKeywords(prompts, caller)

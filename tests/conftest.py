@@ -9,6 +9,11 @@ settings.register_profile("spai", derandomize=True, database=None, deadline=None
 settings.load_profile("spai")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--parada N`: seconds for which the fault tests stop a worker; 90 are what is asked of it."""
+    parser.addoption("--parada", type=float, default=30.0, help="segundos que duerme el trabajador detenido (30)")
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A developer's `.env` or environment must not change what a test sees."""

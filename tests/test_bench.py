@@ -11,6 +11,7 @@ from bench import __main__ as door
 from bench.knowledge import measure_build, measure_search
 from bench.model_server import answer, instance, model_server
 from bench.orchestration import derived_incidents
+from bench.queue import measure_queue
 from bench.result import Measure, commit, show, write
 from bench.startup import measure_startup
 from bench.synthetic import HashEmbedder, queries, rows
@@ -127,3 +128,13 @@ def test_orchestration_end_to_end(tmp_path: Path) -> None:
     facts = json.loads(target.read_text("utf-8"))["medidas"][0]["facts"]
     assert facts["incidencias"] == 4
     assert facts["errores"] == {}
+
+
+def test_the_queue_is_measured_with_and_without() -> None:
+    rate, flat, memory, added = measure_queue(47)
+    assert rate.facts["incidencias"] == 40
+    assert rate.value > 0
+    assert len(rate.facts["por_segundo_por_decimas"]) == len(rate.facts["cpu_ms_por_decimas"]) == 10
+    assert flat.value > 0
+    assert memory.value < 200
+    assert added.value > 0

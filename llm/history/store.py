@@ -6,12 +6,15 @@ import queue
 import sqlite3
 import threading
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from llm.history.schema import connect
+from core.errors import DependencyError
+from llm.history.schema import FILE, connect
 
 logger = logging.getLogger(__name__)
 
@@ -155,6 +158,33 @@ class History:
             return False
         self._failing = False
         return True
+
+
+_ORPHANS = """
+    DELETE FROM texts WHERE sha256 NOT IN (
+        SELECT prompt_hash FROM calls UNION SELECT input_hash FROM calls
+        UNION SELECT output_hash FROM calls WHERE output_hash IS NOT NULL
+    )
+"""
+
+
+def forget(directory: Path, before: datetime) -> int:
+    """Delete the calls that began earlier, and the texts that no other call has; how many calls.
+
+    Raises `DependencyError` when the file cannot be used.
+    """
+    if not (directory / FILE).is_file():
+        return 0
+    with closing(connect(directory)) as connection:
+        try:
+            gone = connection.execute(
+                "DELETE FROM calls WHERE time < ?", (before.astimezone(UTC).isoformat(timespec="seconds"),)
+            ).rowcount
+            if gone:
+                connection.execute(_ORPHANS)
+        except sqlite3.Error as error:
+            raise DependencyError(f"El histórico de {directory} no se puede recortar: {error}.") from error
+    return gone
 
 
 def digest(text: str) -> str:

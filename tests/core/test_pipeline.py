@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -20,14 +20,14 @@ from core.catalogue import CatalogueEntry, normalised, write_catalogue
 from core.critic_loop import CriticLoop, Limits
 from core.decision import ASK_FOR_POLICY
 from core.errors import Retryable, StageError, Terminal
-from core.execute import Executor
+from core.execute import Executor, Guard
 from core.incident import Incident
 from core.judgement import Calibration
 from core.knowledge import KnowledgeBase
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, write_mark
 from core.originals import Originals
 from core.pipeline import Pipeline, Rules
-from core.policy import ineligible
+from core.policy import Policy, ineligible
 from core.ports import Capabilities, Critique, Suggestion, SystemAnswer
 from core.privacy import PersonalData, scrub
 from core.reason import Reason
@@ -136,7 +136,7 @@ def knowledge() -> Iterator[KnowledgeBase]:
 
 
 @pytest.fixture
-def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path) -> Build:
+def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path, guard: Guard) -> Build:
     searcher = Searcher(knowledge, knowledge.embedder, len(ROWS) - 1)
 
     def make(
@@ -147,14 +147,16 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path) -> B
         plain: bool = False,
         simulate: bool = False,
         text_limit: int = 20_000,
+        rights: Mapping[str, str] | None = None,
         catalogue: Sequence[CatalogueEntry] = (),
     ) -> World:
         desk = MemoryDesk(incidents or [incident()], attachments=attachments, plain=plain)
         system, tasks = system or MemorySystem(), tasks or ScriptedTasks()
         loop = CriticLoop(searcher, tasks, ONLY_LOGIT, Limits(65, retries=1, judged=len(ROWS)))
-        executor = Executor(desk, system, searcher.mailboxes, TAG)
+        policy = Policy.model_validate({"autonomia": rights or {}})
+        executor = Executor(desk, system, searcher.mailboxes, TAG, replace(guard, policy=policy))
         reader = AttachmentReader(desk.attachment, FakeOcr(), tmp_path / "adjuntos", scrub)
-        rules = Rules(TAG, text_limit, simulate)
+        rules = Rules(TAG, text_limit, simulate, policy)
         write_catalogue(tmp_path / "c.csv", catalogue)
         whole = Originals(tmp_path / "c.csv", tmp_path / "f.csv", scrub).whole
         pipeline = Pipeline(loop, executor, knowledge, reader, personal, rules, whole)
@@ -537,7 +539,7 @@ async def test_a_change_that_was_not_made_is_never_a_resolution(
     world.desk.fail_next("change", error, times=2)
     result = await world.work()
     assert (result.resultado, result.motivo, result.tipo, result.confirmada) == (Result.ERROR, reason, "manual", False)
-    assert (result.detalle, result.fila, result.aprobacion) == ("no se puede", PRINT.id, 99)
+    assert (result.detalle.partition(";")[0], result.fila, result.aprobacion) == ("no se puede", PRINT.id, 99)
 
 
 # Privacy
@@ -565,3 +567,30 @@ def test_no_personal_value_reaches_the_model(
     assert world.tasks.seen
     for (_, secret), _, _ in planted:
         assert not any(secret in text for text in world.tasks.seen)
+
+
+# Policy
+
+
+@pytest.mark.parametrize("simulate", [False, True], ids=["real", "simulated"])
+@pytest.mark.parametrize(
+    ("right", "ending", "reason", "kind"),
+    [
+        ("propuesta", Result.PROPOSED, Reason.NEEDS_APPROVAL, PRINT.kind),
+        ("manual", Result.HUMAN, Reason.POLICY_MANUAL, "manual"),
+    ],
+)
+async def test_what_policy_leaves_to_people(
+    build: Build, simulate: bool, right: str, ending: Result, reason: Reason, kind: str
+) -> None:
+    world = build(simulate=simulate, rights={"defecto": right})
+    result = await world.work()
+    assert (result.resultado, result.motivo, result.tipo, result.confirmada) == (ending, reason, kind, False)
+    assert (result.fila, world.desk.changes) == (PRINT.id, [])
+
+
+async def test_what_a_bot_opened_gets_no_note(build: Build) -> None:
+    world = build(incident(solicitante="avisos-bot"))
+    result = await world.work()
+    assert (result.resultado, result.motivo) == (Result.HUMAN, Reason.OPENED_BY_BOT)
+    assert (await world.desk.read("I1")).history == ()

@@ -103,9 +103,16 @@ def test_runs_of_a_day_share_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_texts_come_back_after_more_runs(text: str, tmp_path: Path) -> None:
-    for _ in range(3):
-        path = write_rejected(tmp_path, DAY, [_row(CRITICA=text)])
+    for run in "abc":
+        path = write_rejected(tmp_path, DAY, [_row(CRITICA=text, EJECUCION=run)])
     assert [row["CRITICA"] for row in _read(path)] == [text] * 3
+
+
+def test_a_row_told_again_is_not_written_again(tmp_path: Path) -> None:
+    first, second = _row(EJECUCION="a", INCIDENCIA="1", CRITICA="con\nlíneas"), _row(EJECUCION="a", INCIDENCIA="2")
+    write_rejected(tmp_path, DAY, [first])
+    path = write_rejected(tmp_path, DAY, [first, second])
+    assert [row["INCIDENCIA"] for row in _read(path)] == ["1", "2"]
 
 
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])

@@ -25,7 +25,7 @@ from core.build import Outside, open_knowledge
 from core.catalogue import CatalogueEntry, Resolution
 from core.errors import Retryable
 from core.incident import Incident
-from core.ports import Capabilities, Embedder
+from core.ports import Capabilities, DeskListing, Embedder
 from core.reason import Reason
 from llm.scripted import Said, Script, scripted_provider
 from llm.tasks import ModelTasks
@@ -258,6 +258,33 @@ def test_a_stop_counts_what_is_left(
     assert "Sin empezar: 1" in told.out
     assert [code for code, *_ in desk.changes] == ["INC-1"]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_worker_works_until_told_to_stop(
+    desk: MemoryDesk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It looks at the desk again and again; what is there already is not worked again."""
+    listing, looks = desk.list_open, list[int]()
+
+    async def listed(mailbox: str | None = None) -> DeskListing:
+        looks.append(1)
+        if len(looks) == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return await listing(mailbox)
+
+    monkeypatch.setattr(desk, "list_open", listed)
+    monkeypatch.setenv("INTERVALO_MESA", "1")
+    assert main.main(["--trabajador"]) == 0
+    assert "1 resueltas automáticamente, 1 para una persona" in capsys.readouterr().out
+    assert [code for code, *_ in desk.changes] == ["INC-1"]
+
+
+def test_a_second_run_has_nothing_left_to_do(desk: MemoryDesk, folders: Path) -> None:
+    assert main.main([]) == 0
+    assert main.main([]) == 0
+    last = sorted((folders / "r" / "reportes").iterdir(), key=lambda path: path.stat().st_mtime_ns)[-1]
+    assert json.loads(last.read_text("utf-8"))["incidencias"] == []
+    assert len(desk.changes) == 1
 
 
 @pytest.mark.usefixtures("folders")

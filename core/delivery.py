@@ -1,0 +1,197 @@
+"""One change to the desk, exactly once in effect: written down, sent, read back; in doubt, settled by reading."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ParamSpec, TypeVar
+
+import stamina
+
+from core.actions import DeskChange
+from core.errors import DependencyError, Retryable, StageError, Terminal
+from core.incident import Incident
+from core.ledger import LIVE, Ledger, Phase, Record
+from core.marks import carries
+from core.ports import IncidentDesk
+from core.reason import Reason
+from core.steps import Unrecorded, current_steps
+
+logger = logging.getLogger(__name__)
+
+SENDS = 2
+"""How often a change is sent at most, the second time only after reading that the first did not arrive."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the desk is read again before something is called unknown. Seconds."""
+
+    reads: int = 5
+    first_wait: float = 0.25
+    longest_wait: float = 4.0
+    late: float = 30.0
+    """After so long a request that nobody waits for any more no longer arrives: an unchanged incident was not changed
+    by it. Longer than desk and network hold on to one."""
+
+    def over(self, reads: int | None, seconds: float | None = None) -> stamina.AsyncRetryingCaller:
+        """Reads with growing waits, so many or for so long."""
+        return stamina.AsyncRetryingCaller(
+            attempts=reads, timeout=seconds, wait_initial=self.first_wait, wait_max=self.longest_wait, wait_jitter=0.1
+        )
+
+
+class _NotYet(Retryable):
+    """The desk does not show it."""
+
+
+class Delivery:
+    """Carries changes to the desk. Every method may raise `StageError`, or `Unrecorded` when the ledger fails."""
+
+    def __init__(self, desk: IncidentDesk, ledger: Ledger, tag: str, patience: Patience) -> None:
+        self._desk = desk
+        self._ledger = ledger
+        self._tag = tag.strip()
+        self._patience = patience
+
+    async def deliver(self, incident: Incident, record: Record, change: DeskChange) -> None:
+        """Make a change that the ledger has as intended, to the state that `incident` was read in.
+
+        Returns once the desk shows it. Raises `Terminal(NOT_CONFIRMED)`, phase `unknown`, where reading does not tell.
+        """
+        sent = False
+        for send in range(1, SENDS + 1):
+            now = await self.read(incident.code)
+            if carries(now, record.id):
+                return await self._confirm(record, now)  # an earlier send arrived after all
+            if now.fingerprint() != incident.fingerprint():
+                await self._stop(record, Reason.TOUCHED_MEANWHILE, Phase.UNKNOWN if sent else Phase.REFUSED)
+                raise Terminal(Reason.TOUCHED_MEANWHILE)
+            await self._about_to_send(record, now, Phase.SENT if sent else Phase.INTENDED)
+            try:
+                await self._desk.change(now, change, record.id)
+            except Retryable as error:
+                sent = sent or error.maybe_applied
+                # Without versions nothing stops a late arrival: sending again could act twice.
+                if sent and (now.etag is None or send == SENDS):
+                    return await self._look(record, str(error))
+                if send == SENDS:
+                    await self._stop(record, error.reason, Phase.REFUSED)
+                    raise
+                if not sent:
+                    await self._moved(record, (Phase.SENT,), Phase.INTENDED)
+            except StageError as error:
+                if sent:  # what stands in the way may be our own first send
+                    return await self._look(record, str(error))
+                await self._stop(record, error.reason, Phase.REFUSED)
+                raise
+            else:
+                return await self._confirm(record, None)
+        raise AssertionError("unreachable")
+
+    async def settle(self, record: Record) -> Phase:
+        """What became of a decision in phase `sent` or `unknown`, by reading; the phase it is in now.
+
+        `refused`: it never arrived, and may be sent again. `unknown`: it cannot be told.
+        """
+        until_late = self._patience.over(None, self._still_late(record))
+        try:
+            now = await until_late.on(_NotYet)(self._carrying, record, self.read)
+        except _NotYet:
+            now = await self.read(record.incident)
+            if carries(now, record.id):
+                return await self._confirmed(record, now)
+            if now.fingerprint(without=self._tag) == record.fingerprint and not record.reached(now):
+                await self._stop(record, Reason.NOT_CONFIRMED, Phase.REFUSED)
+                return Phase.REFUSED
+            await self._stop(record, Reason.NOT_CONFIRMED, Phase.UNKNOWN)
+            return Phase.UNKNOWN
+        return await self._confirmed(record, now)
+
+    async def kept(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+        """A call to the ledger, in a thread. Raises `Unrecorded`: what cannot be written down is not done."""
+        try:
+            return await asyncio.to_thread(call, *arguments, **named)
+        except DependencyError as error:
+            raise Unrecorded(str(error)) from error
+
+    def fingerprint(self, incident: Incident) -> str:
+        """Of the incident without our own notes."""
+        return incident.fingerprint(without=self._tag)
+
+    async def _about_to_send(self, record: Record, now: Incident, phase: Phase) -> None:
+        """Of two that come here at once, one goes on."""
+        await current_steps().mine()
+        before = {"state_before": now.status[:100], "mailbox_before": now.mailbox[:200], "sent_at": self._ledger.now()}
+        if not await self._moved(record, (phase,), Phase.SENT, **before):
+            raise Terminal(Reason.NOT_CONFIRMED, "otro proceso la está llevando a cabo")
+
+    async def _look(self, record: Record, why: str) -> None:
+        """Whether what was sent is there; read a few times, since a desk may be slow. Never sends."""
+        try:
+            now = await self._patience.over(self._patience.reads).on(Retryable)(self._carrying, record, self._desk.read)
+        except StageError as error:
+            await self._stop(record, Reason.NOT_CONFIRMED, Phase.UNKNOWN)
+            raise Terminal(Reason.NOT_CONFIRMED, f"{why}; {error}") from error
+        await self._confirm(record, now)
+
+    async def _carrying(self, record: Record, read: Callable[[str], Awaitable[Incident]]) -> Incident:
+        now = await read(record.incident)
+        if not carries(now, record.id):
+            raise _NotYet(Reason.NOT_CONFIRMED, "nuestra nota no está en el historial")
+        return now
+
+    async def _confirm(self, record: Record, seen: Incident | None) -> None:
+        """The desk shows the state that the decision leads to; `seen`: with our note, after an answer that was lost."""
+
+        async def reached() -> Incident:
+            now = await self._desk.read(record.incident)
+            if not record.reached(now):
+                told = f"la mesa la tiene en «{now.status}», buzón «{now.mailbox}»"
+                raise _NotYet(Reason.NOT_CONFIRMED, told)
+            return now
+
+        if seen is not None and record.reached(seen):
+            now = seen
+        else:
+            try:
+                now = await self._patience.over(self._patience.reads).on(Retryable)(reached)
+            except StageError as error:
+                await self._stop(record, error.reason, Phase.UNKNOWN)
+                raise Terminal(error.reason, str(error)) from error
+        await self._confirmed(record, now)
+
+    async def _confirmed(self, record: Record, now: Incident) -> Phase:
+        closed = self._ledger.now() if record.kind == "cierre" else ""
+        after = {"state_after": now.status[:100], "mailbox_after": now.mailbox[:200]}
+        fields = after | {"fingerprint_after": self.fingerprint(now), "closed_at": closed, "reason": ""}
+        before = (Phase.INTENDED, Phase.REFUSED, *LIVE)
+        if await self._moved(record, before, Phase.CONFIRMED, **fields):
+            logger.info("cambio confirmado", extra={"action": "change_confirmed", "decision": record.id})
+        return Phase.CONFIRMED
+
+    async def _stop(self, record: Record, reason: Reason, phase: Phase) -> None:
+        await self._moved(record, (Phase.INTENDED, *LIVE), phase, reason=reason.value)
+        logger.warning(
+            "cambio sin confirmar", extra={"action": "change_stopped", "phase": phase.value, "reason": reason.value}
+        )
+
+    async def _moved(self, record: Record, before: Collection[Phase], after: Phase, **values: str) -> bool:
+        return await self.kept(self._ledger.move, record.id, before, after, **values)
+
+    async def read(self, code: str) -> Incident:
+        """The incident as it is now; a desk that does not answer is asked a few times."""
+        return await self._patience.over(self._patience.reads).on(Retryable)(self._desk.read, code)
+
+    def _still_late(self, record: Record) -> float:
+        """Seconds until what was sent can no longer arrive."""
+        age = timedelta() if not record.sent_at else _time(self._ledger.now()) - _time(record.sent_at)
+        return max(0.001, self._patience.late - age.total_seconds())  # stamina takes 0 for no limit
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,179 @@
+"""core/queued_work.py: which state of an incident is worked, and what is kept of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from api.memory import MemoryDesk
+from core.actions import DeskChange, DeskVerb, LeaveToHuman
+from core.decision import Decision, decision_id
+from core.errors import Retryable, Terminal
+from core.incident import HistoryEntry, Incident
+from core.marks import write_mark
+from core.queued_work import MOST_BEGINNINGS, QueuedWork, as_item, state_id
+from core.reason import Reason
+from core.report import IncidentResult, Result
+from core.steps import DirectSteps, current_steps
+from core.trace import current
+
+TAG = "[SPAI] "
+
+
+def _incident(**fields: Any) -> Incident:
+    return Incident(**{"code": "INC-1", "status": "Abierta", "mailbox": "WEB", "description": "no va"} | fields)
+
+
+Ended = tuple[IncidentResult, Decision]
+
+
+class Pipeline:
+    """Remembers what it was given to work."""
+
+    def __init__(self, raises: Exception | None = None, detail: str = "") -> None:
+        self.seen: list[Incident] = []
+        self.steps: list[object] = []
+        self.runs: list[str] = []
+        self._raises, self._detail = raises, detail
+
+    async def __call__(self, incident: Incident) -> Ended:
+        self.seen.append(incident)
+        self.steps.append(current_steps())
+        self.runs.append(current().run)
+        if self._raises:
+            raise self._raises
+        reason = Reason.NO_CANDIDATE
+        result = IncidentResult(
+            codIncidencia=incident.code, resultado=Result.HUMAN, tipo="manual", motivo=reason, detalle=self._detail
+        )
+        return result, Decision("d-1", LeaveToHuman(reason=reason), None, reason)
+
+
+def _work(desk: MemoryDesk, pipeline: Callable[[Incident], Awaitable[Ended]]) -> QueuedWork:
+    return QueuedWork(
+        desk, pipeline, tag=TAG, run="r-1", threshold=65, scrub=lambda text: text.replace("12345678Z", "<NIF_1>")
+    )
+
+
+def _result(output: Any) -> IncidentResult:
+    return IncidentResult.model_validate(output["resultado"])
+
+
+async def test_it_is_read_again_and_worked_with_its_journal() -> None:
+    desk, pipeline, steps = MemoryDesk([_incident()]), Pipeline(), DirectSteps()
+    output = await _work(desk, pipeline)(as_item(_incident(), TAG), steps, 1)
+    assert pipeline.seen == [await desk.read("INC-1")]
+    assert pipeline.steps == [steps]
+    assert pipeline.runs == ["r-1"]
+    assert _result(output).motivo is Reason.NO_CANDIDATE
+    assert output["rechazos"] == []
+
+
+async def test_what_somebody_changed_since_is_another_item() -> None:
+    desk, pipeline = MemoryDesk([_incident()]), Pipeline()
+    item = as_item(_incident(), TAG)
+    desk.touch("INC-1")
+    for begun in (1, 2):
+        output = await _work(desk, pipeline)(item, DirectSteps(), begun)
+        assert (_result(output).motivo, _result(output).resultado) == (Reason.TOUCHED_MEANWHILE, Result.HUMAN)
+    assert pipeline.seen == []
+    assert as_item(await desk.read("INC-1"), TAG).id != item.id
+
+
+@pytest.mark.parametrize(
+    ("change", "worked"),
+    [
+        pytest.param(
+            DeskChange(verb=DeskVerb.RESOLVE, notes=write_mark(TAG, "d-1", None, "cierre", "s")), True, id="ours"
+        ),
+        pytest.param(DeskChange(verb=DeskVerb.RESOLVE, notes="la cierro yo"), False, id="a person's"),
+    ],
+)
+async def test_worked_again_our_own_change_is_seen_through(change: DeskChange, worked: bool) -> None:
+    """The executor must get as far as finding its mark: the incident is worked as it was before."""
+    desk, pipeline = MemoryDesk([_incident()], plain=True), Pipeline()
+    item = as_item(_incident(), TAG)
+    await desk.change(await desk.read("INC-1"), change, "k")
+    await _work(desk, pipeline)(item, DirectSteps(), 1)
+    assert pipeline.seen == []
+    await _work(desk, pipeline)(item, DirectSteps(), 2)
+    assert [(i.status, i.mailbox) for i in pipeline.seen] == ([("Abierta", "WEB")] if worked else [])
+
+
+async def test_worked_again_our_action_does_not_pass_for_tried_before() -> None:
+    """The mark of an action on this very state is set aside; one of an earlier state stays."""
+    row = "0" * 8 + "-0000-0000-0000-" + "0" * 12
+    earlier = HistoryEntry(notes=write_mark(TAG, "d-123456789abc", row, "cierre", "s"))
+    desk, pipeline = MemoryDesk([_incident(history=(earlier,))], plain=True), Pipeline()
+    queued = await desk.read("INC-1")
+    item = as_item(queued, TAG)
+    notes = write_mark(TAG, decision_id(queued, TAG, row), row, "cierre", "s")
+    await desk.change(queued, DeskChange(verb=DeskVerb.RESOLVE, notes=notes), "k")
+    await _work(desk, pipeline)(item, DirectSteps(), 2)
+    assert [incident.history for incident in pipeline.seen] == [(earlier,)]
+    assert pipeline.seen[0].status == "Abierta"
+
+
+async def test_our_notes_make_no_new_state() -> None:
+    desk = MemoryDesk([_incident()])
+    before = state_id(await desk.read("INC-1"), TAG)
+    await desk.note(await desk.read("INC-1"), f"{TAG}queda para una persona", "k")
+    assert state_id(await desk.read("INC-1"), TAG) == before
+    assert before.startswith("INC-1-")
+    desk.touch("INC-1")
+    assert state_id(await desk.read("INC-1"), TAG) != before
+
+
+async def test_what_kills_its_process_goes_to_a_person() -> None:
+    desk, pipeline = MemoryDesk([_incident()]), Pipeline()
+    item = as_item(_incident(), TAG)
+    await _work(desk, pipeline)(item, DirectSteps(), MOST_BEGINNINGS)
+    output = await _work(desk, pipeline)(item, DirectSteps(), MOST_BEGINNINGS + 1)
+    assert (_result(output).motivo, _result(output).resultado) == (Reason.REPEATED_CRASH, Result.HUMAN)
+    assert len(pipeline.seen) == 1
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        pytest.param(Retryable(Reason.DESK_UNAVAILABLE, "no responde"), Reason.DESK_UNAVAILABLE, id="down"),
+        pytest.param(Terminal(Reason.DESK_REFUSED, "no existe"), Reason.DESK_REFUSED, id="refused"),
+    ],
+)
+async def test_a_desk_that_does_not_give_it(error: Retryable | Terminal, reason: Reason) -> None:
+    desk = MemoryDesk([_incident()])
+    desk.fail_next("read", error)
+    output = await _work(desk, Pipeline())(as_item(_incident(), TAG), DirectSteps(), 1)
+    assert (_result(output).motivo, _result(output).resultado) == (reason, Result.ERROR)
+
+
+@pytest.mark.faults
+async def test_a_defect_is_this_incidents_end_and_its_text_is_not_kept() -> None:
+    work = _work(MemoryDesk([_incident()]), Pipeline(raises=ValueError("12345678Z")))
+    output = await work(as_item(_incident(), TAG), DirectSteps(), 1)
+    assert (_result(output).motivo, _result(output).detalle) == (Reason.INTERNAL_ERROR, "ValueError")
+
+
+async def test_details_are_kept_without_personal_data() -> None:
+    work = _work(MemoryDesk([_incident()]), Pipeline(detail="el titular 12345678Z"))
+    assert _result(await work(as_item(_incident(), TAG), DirectSteps(), 1)).detalle == "el titular <NIF_1>"
+
+
+def test_urgency_first_then_age() -> None:
+    ordered = [
+        _incident(code="a", priority="Crítica", opened="2026-03-01T10:00:00"),
+        _incident(code="b", priority="Alta", opened="antes"),
+        _incident(code="c", priority="Alta", opened="2026-01-01T10:00:00+01:00"),
+        _incident(code="d", priority="Alta", opened="2026-01-01T10:05:00Z"),
+        _incident(code="e", priority="Baja", opened="1999-01-01"),
+    ]
+    given = [as_item(incident, TAG).priority for incident in ordered]
+    assert given == sorted(given)
+    assert len(set(given)) == len(given)
+    assert min(given) >= 1
+    assert max(given) < 2**31
+
+
+def test_an_item_has_no_text() -> None:
+    assert "no va" not in repr(as_item(_incident(), TAG))
