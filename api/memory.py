@@ -58,7 +58,10 @@ class Faults:
 
 
 class MemoryDesk:
-    """`core.ports.IncidentDesk` in memory. `plain` has no versions, no idempotency and no notes."""
+    """`core.ports.IncidentDesk` in memory. `plain` has no versions, no idempotency and no notes.
+
+    Giving a resolved incident to a mailbox opens it again, unless `reopens` is False; a closed one stays closed.
+    """
 
     def __init__(
         self,
@@ -67,7 +70,9 @@ class MemoryDesk:
         attachments: Mapping[str, bytes] | None = None,
         invalid: Iterable[tuple[str, str]] = (),
         plain: bool = False,
+        reopens: bool = True,
     ) -> None:
+        self.reopens = reopens
         self._incidents = {incident.code: incident for incident in incidents}
         self._versions = dict.fromkeys(self._incidents, 1)
         self._attachments = dict(attachments or {})
@@ -147,7 +152,8 @@ class MemoryDesk:
         incident = self._find(read.code)
         if not self._plain and read.etag is not None and read.etag != self._etag(read.code):
             raise Terminal(Reason.TOUCHED_MEANWHILE)
-        if incident.status in CLOSED_STATES:
+        reopens = self.reopens and incident.status == "Resuelta" and change.verb is DeskVerb.REASSIGN
+        if incident.status in CLOSED_STATES and not reopens:
             raise Terminal(Reason.DESK_REFUSED, "la mesa ha rechazado el cambio: la incidencia ya está cerrada")
         if change.verb is DeskVerb.REASSIGN and not (change.mailbox or "").strip():
             raise Terminal(Reason.DESK_REFUSED, "la mesa ha rechazado el cambio: falta el buzón de destino")

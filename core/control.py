@@ -5,8 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from core.errors import DependencyError
-from core.ledger import Control, Ledger
+from core.ledger import Control, Ledger, ask
 from core.steps import Unrecorded
 
 PAUSE = "pausa"
@@ -46,10 +45,7 @@ class KillSwitch:
                 raise Unrecorded("en pausa")
 
     async def _look(self) -> Control | None:
-        try:
-            return await asyncio.to_thread(self.paused)
-        except DependencyError as error:
-            raise Unrecorded(str(error)) from error
+        return await ask(self.paused)
 
     def pause(self, who: str) -> bool:
         """Stop acting, everywhere, within seconds; False when it was paused already."""

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from core.errors import DependencyError, UsageError
+from core.errors import DependencyAway, DependencyError, UsageError
 
 CONNECT_SECONDS = 5
 _BUSY_SECONDS = 30
@@ -76,12 +76,13 @@ class Database:
 
     def unavailable(self, error: BaseException) -> DependencyError:
         """What to tell about a database that cannot be used: where it is, why not and what to do."""
+        kind = DependencyAway if isinstance(error, SQLAlchemyError) and passing(error) else DependencyError
         if not self.served:
-            return DependencyError(
+            return kind(
                 f"No se puede usar la base de datos de {self.shown}: {_why(error)}. Compruebe que hay sitio en el "
                 "disco y que nadie más la tiene bloqueada, y repita: lo que quedó a medias se retoma."
             )
-        return DependencyError(
+        return kind(
             f"No se llega a PostgreSQL en {self.shown} (DATABASE_URL): {_why(error)}. Compruebe que está en marcha "
             "(`pg_isready`, `systemctl start postgresql`), que la base de datos existe (`createdb`) y el usuario puede "
             "crear esquemas en ella. Lo que quedó a medias se retoma al repetir la orden."

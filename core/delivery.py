@@ -1,6 +1,5 @@
 """One change to the desk, exactly once in effect: written down, sent, read back; in doubt, settled by reading."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
@@ -10,13 +9,13 @@ from typing import ParamSpec, TypeVar
 import stamina
 
 from core.actions import DeskChange
-from core.errors import DependencyError, Retryable, StageError, Terminal
+from core.errors import Retryable, StageError, Terminal
 from core.incident import Incident
-from core.ledger import LIVE, Ledger, Phase, Record
+from core.ledger import LIVE, Ledger, Phase, Record, ask
 from core.marks import carries
 from core.ports import IncidentDesk
 from core.reason import Reason
-from core.steps import Unrecorded, current_steps
+from core.steps import current_steps
 
 logger = logging.getLogger(__name__)
 
@@ -112,13 +111,6 @@ class Delivery:
             return Phase.UNKNOWN
         return await self._confirmed(record, now)
 
-    async def kept(self, call: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
-        """A call to the ledger, in a thread. Raises `Unrecorded`: what cannot be written down is not done."""
-        try:
-            return await asyncio.to_thread(call, *arguments, **named)
-        except DependencyError as error:
-            raise Unrecorded(str(error)) from error
-
     def fingerprint(self, incident: Incident) -> str:
         """Of the incident without our own notes."""
         return incident.fingerprint(without=self._tag)
@@ -181,7 +173,7 @@ class Delivery:
         )
 
     async def _moved(self, record: Record, before: Collection[Phase], after: Phase, **values: str) -> bool:
-        return await self.kept(self._ledger.move, record.id, before, after, **values)
+        return await ask(self._ledger.move, record.id, before, after, **values)
 
     async def read(self, code: str) -> Incident:
         """The incident as it is now; a desk that does not answer is asked a few times."""

@@ -18,6 +18,10 @@ class DependencyError(SpaiError):
     """Una dependencia no responde."""  # exit code 3; the message says how to start it
 
 
+class DependencyAway(DependencyError):
+    """Una dependencia no responde ahora; puede volver sola."""  # a server being restarted, a locked file
+
+
 class StageError(SpaiError):
     """An incident's stage failed: the incident goes to a person with `reason`."""
 

@@ -10,7 +10,7 @@ from core.decision_record import kind_of, record_of
 from core.delivery import Delivery, Patience
 from core.errors import StageError, Terminal
 from core.incident import Incident
-from core.ledger import Ledger, Phase, Record
+from core.ledger import Ledger, Phase, Record, ask
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, carries, waits_for_person, write_mark
 from core.outcome import Outcome
 from core.policy import Autonomy, Policy
@@ -103,7 +103,7 @@ class Executor:
         self, incident: Incident, decision: Decision, kind: str = "", *, approved: bool
     ) -> Outcome | None:
         """What the kill switch and the policy make of it; None: go on. `kind`: what a system asks for."""
-        paused = await self._delivery.kept(self._guard.switch.paused)
+        paused = await ask(self._guard.switch.paused)
         if approved:
             if paused:
                 raise Terminal(Reason.PAUSED)
@@ -122,7 +122,7 @@ class Executor:
 
     async def _propose(self, incident: Incident, decision: Decision, reason: Reason) -> Outcome:
         record = self._record(incident, decision, kind_of(decision), Autonomy.PROPOSAL)
-        await self._delivery.kept(self._ledger.propose, record.model_copy(update={"reason": reason.value}))
+        await ask(self._ledger.propose, record.model_copy(update={"reason": reason.value}))
         await self.leave_note(incident, replace(decision, reason=reason))
         return Outcome(None, reason, proposed=True)
 
@@ -155,7 +155,7 @@ class Executor:
         record = self._record(incident, decision, action.kind, Autonomy.PROPOSAL if approved else Autonomy.AUTOMATIC)
         record = record.model_copy(update={"target": action.mailbox if isinstance(action, Reassign) else None})
         again = (Phase.INTENDED, Phase.REFUSED, *((Phase.PROPOSED,) if approved else ()))
-        full = await self._delivery.kept(self._ledger.intend, record, again=again, caps=self._guard.policy.caps)
+        full = await ask(self._ledger.intend, record, again=again, caps=self._guard.policy.caps)
         if full:
             logger.warning("tope de acciones automáticas", extra={"action": "capped", "scope": full.value})
             return await self._propose(incident, decision, Reason.CAPPED)

@@ -8,7 +8,7 @@ from core.decision_record import action_done
 from core.delivery import Delivery
 from core.errors import StageError, Terminal
 from core.incident import Incident
-from core.ledger import LIVE, Label, Ledger, Phase, Record
+from core.ledger import LIVE, Label, Ledger, Phase, Record, ask
 from core.marks import carries
 from core.outcome import Outcome
 from core.reason import Reason
@@ -28,13 +28,13 @@ class Precedents:
 
     async def look_back(self, incident: Incident) -> None:
         """Before anything is decided on it: settle by reading what is open of earlier decisions."""
-        for record in await self._delivery.kept(self._ledger.of_incident, incident.code):
+        for record in await ask(self._ledger.of_incident, incident.code):
             if record.phase in LIVE:
                 await self._delivery.settle(record)
 
     async def note_reopened(self, incidents: Iterable[Incident]) -> int:
         """Write down which of these open incidents, as the desk lists them now, we had closed; how many."""
-        closings = await self._delivery.kept(self._ledger.closings)
+        closings = await ask(self._ledger.closings)
         known = [(closings[incident.code], incident) for incident in incidents if incident.code in closings]
         reopened = [record for record, incident in known if self._reopened(record, incident)]
         for record in reopened:
@@ -44,7 +44,7 @@ class Precedents:
     async def settle_unknown(self) -> dict[Phase, int]:
         """Settle by reading whatever earlier runs left open; how many came to which phase. For the start of a run."""
         found: dict[Phase, int] = {}
-        for record in await self._delivery.kept(self._ledger.unsettled):
+        for record in await ask(self._ledger.unsettled):
             try:
                 phase = await self._delivery.settle(record)
             except StageError as error:
@@ -58,7 +58,7 @@ class Precedents:
 
         Raises `Terminal(NOT_CONFIRMED)` while nobody knows whether an earlier decision took effect.
         """
-        records = await self._delivery.kept(self._ledger.of_incident, incident.code)
+        records = await ask(self._ledger.of_incident, incident.code)
         for record in records:
             phase = await self._delivery.settle(record) if record.phase in LIVE else record.phase
             if phase in LIVE:
@@ -67,7 +67,7 @@ class Precedents:
                 return ended
         if not records or decision.entry is None:
             return None
-        reopened = await self._delivery.kept(self._was_reopened, incident.code, decision.entry.id)
+        reopened = await ask(self._was_reopened, incident.code, decision.entry.id)
         return Outcome(None, Reason.REOPENED) if reopened else None
 
     async def _ended(self, record: Record, phase: Phase, *, approved: bool) -> Outcome | None:
@@ -99,5 +99,5 @@ class Precedents:
         return any(outcome.label is Label.REOPENED and outcome.entry == entry_id for outcome in said)
 
     async def _note_reopening(self, record: Record) -> None:
-        if await self._delivery.kept(self._ledger.label, record, Label.REOPENED, DESK):
+        if await ask(self._ledger.label, record, Label.REOPENED, DESK):
             logger.warning("reabierta", extra={"action": "reopened", "decision": record.id, "row": record.entry})

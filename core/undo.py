@@ -8,7 +8,7 @@ from core.actions import DeskChange, DeskVerb
 from core.delivery import Delivery
 from core.errors import StageError, UsageError
 from core.incident import Incident
-from core.ledger import LIVE, UNDO, Label, Ledger, Phase, Record
+from core.ledger import LIVE, UNDO, Label, Ledger, Phase, Record, ask
 from core.marks import carries, write_mark
 from core.ports import IncidentDesk
 from core.reason import Reason
@@ -47,7 +47,7 @@ class Undo:
         record = await self._done(decision)
         now = await self._desk.read(record.incident)
         back = self._way_back(record, now)
-        earlier = await self._delivery.kept(self._ledger.find, back.id)
+        earlier = await ask(self._ledger.find, back.id)
         if earlier and earlier.phase in LIVE:
             await self._delivery.settle(earlier)
             now = await self._desk.read(record.incident)
@@ -58,7 +58,7 @@ class Undo:
             )
         if not back.target:
             return await self._left_to_person(record, back, now, who)
-        await self._delivery.kept(self._ledger.intend, back, again=(Phase.INTENDED, Phase.REFUSED), caps={})
+        await ask(self._ledger.intend, back, again=(Phase.INTENDED, Phase.REFUSED), caps={})
         note = f"Se deshace la decisión {record.id}: vuelve a estar abierta en el buzón «{back.target}»."
         change = DeskChange(verb=DeskVerb.REASSIGN, mailbox=back.target, notes=self._note(back.id, back, note))
         try:
@@ -67,18 +67,18 @@ class Undo:
             if not await self._stays_closed(record, error):
                 raise
             return await self._left_to_person(record, back, now, who)
-        await self._delivery.kept(self._ledger.move, record.id, (Phase.CONFIRMED,), Phase.UNDONE)
-        await self._delivery.kept(self._ledger.label, record, Label.REVERTED, who)
+        await ask(self._ledger.move, record.id, (Phase.CONFIRMED,), Phase.UNDONE)
+        await ask(self._ledger.label, record, Label.REVERTED, who)
         logger.info("deshecha", extra={"action": "undone", "decision": record.id})
         return Undone(record, restored=True)
 
     async def _done(self, decision: str) -> Record:
-        record = await self._delivery.kept(self._ledger.find, decision)
+        record = await ask(self._ledger.find, decision)
         if record is None or record.kind == UNDO:
             raise UsageError(f"No hay ninguna decisión «{decision}»: su identificador está en el informe y en la nota.")
         if record.phase in LIVE:
             await self._delivery.settle(record)
-            record = await self._delivery.kept(self._ledger.find, decision) or record
+            record = await ask(self._ledger.find, decision) or record
         if record.phase is Phase.UNDONE:
             raise UsageError(f"La decisión {decision} ya se deshizo.")
         if record.phase is not Phase.CONFIRMED:
@@ -119,7 +119,7 @@ class Undo:
         except StageError as error:
             logger.warning("no se pudo dejar la nota", extra={"action": "note_failed", "reason": error.reason})
             noted = False
-        await self._delivery.kept(self._ledger.label, record, Label.REVERTED, who)
+        await ask(self._ledger.label, record, Label.REVERTED, who)
         return Undone(record, restored=False, noted=noted)
 
 

@@ -99,10 +99,14 @@ class DeskStore:
             return _find(db, code)
 
     def change(self, code: str, change: Change, *, if_match: str | None = None, key: str | None = None) -> Document:
-        """Apply `change`; 409 when it is closed already, 412 when `if_match` is not its state now."""
+        """Apply `change`; 409 when it is closed already, 412 when `if_match` is not its state now.
+
+        Giving a resolved incident to a mailbox opens it again; a closed one stays closed.
+        """
 
         def apply(document: Document) -> None:
-            if document["estado"] in CLOSED_STATES:
+            reopens = document["estado"] == "Resuelta" and change.action == "reasignar"
+            if document["estado"] in CLOSED_STATES and not reopens:
                 raise HTTPException(409, f"La incidencia {code} ya está {document['estado'].lower()}.")
             _append_change(document, change)
 

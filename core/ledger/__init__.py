@@ -1,5 +1,6 @@
 """What was decided, done, undone and said of it: our own durable tables. Codes, numbers and times; no incident text."""
 
+from core.ledger.asking import ask
 from core.ledger.record import LIVE, UNDO, Label, LabelledOutcome, Phase, Record
 from core.ledger.store import Caps, Control, Ledger, Scope, open_ledger
 
@@ -14,5 +15,6 @@ __all__ = [
     "Phase",
     "Record",
     "Scope",
+    "ask",
     "open_ledger",
 ]

@@ -99,6 +99,13 @@ class DeskContract:
         assert caught.value.reason in (Reason.DESK_REFUSED, Reason.TOUCHED_MEANWHILE)
         assert (await desk.read(closed.code)).fingerprint() == closed.fingerprint()
 
+    async def test_reassigning_what_is_resolved_opens_it_again(self, desk: IncidentDesk) -> None:
+        incident = await _an_open_one(desk)
+        await desk.change(incident, RESOLVE, "clave-1")
+        back = DeskChange(verb=DeskVerb.REASSIGN, mailbox=incident.mailbox, notes="x")
+        await desk.change(await desk.read(incident.code), back, "clave-2")
+        assert (await desk.read(incident.code)).status == "Abierta"
+
     async def test_reassigning_nowhere_is_refused(self, desk: IncidentDesk) -> None:
         incident = await _an_open_one(desk)
         with pytest.raises(Terminal) as caught:

@@ -9,10 +9,10 @@ from api.memory import MemoryDesk, MemorySystem
 from core.actions import Close, DeskChange, DeskVerb, Reassign, Wait
 from core.decision import Decision, decision_id
 from core.delivery import Delivery, Patience
-from core.errors import Retryable, StageError, Terminal
+from core.errors import DependencyAway, Retryable, StageError, Terminal
 from core.execute import Executor, Guard
 from core.incident import Incident
-from core.ledger import Ledger, Phase, Record
+from core.ledger import Ledger, Phase, Record, ask
 from core.ports import DeskListing
 from core.reason import Reason
 from core.steps import Unrecorded
@@ -260,3 +260,17 @@ async def test_all_end_and_none_twice(guard: Guard, plain: bool, seed: int) -> N
     acted = [code for code, _, _ in desk.changes]
     assert sorted(acted) == sorted(given)
     assert {record.phase for code in given for record in guard.ledger.of_incident(code)} == {Phase.CONFIRMED}
+
+
+@pytest.mark.faults
+async def test_a_ledger_that_is_away_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("core.ledger.asking._AWAY_SECONDS", 0.0)
+    away = [DependencyAway(), DependencyAway()]
+
+    def asked() -> str:
+        if away:
+            raise away.pop()
+        return "aquí"
+
+    assert await ask(asked) == "aquí"
+    assert not away

@@ -18,16 +18,6 @@ from tests.core.test_precedent import ROW, TAG, incident
 CLOSED_STATES = ("Resuelta", "Cerrada")
 
 
-class Reopening(MemoryDesk):
-    """A desk that opens a closed incident again when it is reassigned."""
-
-    def _change(self, read: Incident, change: DeskChange, key: str) -> None:
-        found = self._find(read.code)
-        if change.mailbox and found.status in CLOSED_STATES:
-            self._incidents[read.code] = found.model_copy(update={"status": "Abierta"})
-        super()._change(read, change, key)
-
-
 class World:
     def __init__(self, guard: Guard, desk: MemoryDesk) -> None:
         self.guard, self.desk = guard, desk
@@ -55,15 +45,15 @@ PLAIN = pytest.mark.parametrize("plain", [False, True], ids=["versions", "plain"
 
 @PLAIN
 @pytest.mark.parametrize(
-    ("action", "reopens"),
+    "action",
     [
-        pytest.param(Reassign(mailbox="B", note="x"), False, id="reassigned"),
-        pytest.param(Wait(note="x"), False, id="waiting"),
-        pytest.param(Close(note="x"), True, id="closed"),
+        pytest.param(Reassign(mailbox="B", note="x"), id="reassigned"),
+        pytest.param(Wait(note="x"), id="waiting"),
+        pytest.param(Close(note="x"), id="closed"),
     ],
 )
-async def test_back_to_state_and_mailbox(guard: Guard, plain: bool, action: Action, reopens: bool) -> None:
-    world = World(guard, (Reopening if reopens else MemoryDesk)([incident()], plain=plain))
+async def test_back_to_state_and_mailbox(guard: Guard, plain: bool, action: Action) -> None:
+    world = World(guard, MemoryDesk([incident()], plain=plain))
     decision = await world.act(action)
     undone = await world.undo(decision)
     assert (undone.restored, undone.record.id) == (True, decision)
@@ -81,7 +71,7 @@ async def test_back_to_state_and_mailbox(guard: Guard, plain: bool, action: Acti
 
 @PLAIN
 async def test_a_desk_that_does_not_open_it_again(guard: Guard, plain: bool) -> None:
-    world = World(guard, MemoryDesk([incident()], plain=plain))
+    world = World(guard, MemoryDesk([incident()], plain=plain, reopens=False))
     decision = await world.act(Close(note="x"))
     for _ in range(2):
         undone = await world.undo(decision)
@@ -94,7 +84,7 @@ async def test_a_desk_that_does_not_open_it_again(guard: Guard, plain: bool) -> 
 
 @pytest.mark.faults
 async def test_neither_opened_nor_noted(guard: Guard) -> None:
-    world = World(guard, MemoryDesk([incident()]))
+    world = World(guard, MemoryDesk([incident()], reopens=False))
     decision = await world.act(Close(note="x"))
     world.desk.fail_next("note", Retryable(Reason.DESK_UNAVAILABLE))
     undone = await world.undo(decision)

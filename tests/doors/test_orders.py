@@ -123,6 +123,7 @@ def test_a_closing_that_the_desk_does_not_undo_is_exit_1(
     settings: Settings, desk: MemoryDesk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     decision = _decided(settings, desk, "automatica", CLOSING)
+    desk.reopens = False
     assert main.main(["--deshacer", decision]) == 1
     told = capsys.readouterr().out
     assert "no deja reabrir INC-1" in told
