@@ -7,11 +7,26 @@ from enum import StrEnum
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from core import migrations
 from core.database import Database
 
 CHUNK = 500
 """Ids per statement."""
-_SCHEMA = "spai"
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE IF NOT EXISTS {at}trabajos (
+            id TEXT PRIMARY KEY,
+            intentos INTEGER NOT NULL,
+            ejecutor TEXT NOT NULL,
+            contado TEXT NOT NULL,
+            cuando DOUBLE PRECISION NOT NULL
+        )
+        """,
+        "CREATE INDEX IF NOT EXISTS trabajos_por_contar ON {at}trabajos (contado, ejecutor)",
+    ),
+)
 
 
 class Told(StrEnum):
@@ -32,7 +47,6 @@ _works = sa.Table(
     sa.Column("ejecutor", sa.Text, nullable=False),
     sa.Column("contado", sa.Text, nullable=False),
     sa.Column("cuando", sa.Float, nullable=False),
-    sa.Index("trabajos_por_contar", "contado", "ejecutor"),
 )
 
 
@@ -45,17 +59,13 @@ class Worked:
     """The table over an engine of `Database.open("cola")`. Every method raises `SQLAlchemyError`."""
 
     def __init__(self, database: Database, engine: sa.Engine) -> None:
-        self._schema = _SCHEMA if database.served else None
-        self._engine = engine.execution_options(schema_translate_map={None: self._schema})
+        schema = migrations.SCHEMA if database.served else None
+        self._engine = engine.execution_options(schema_translate_map={None: schema})
         self._insert = postgresql.insert if database.served else sqlite.insert
 
     def create(self) -> None:
-        """Make the table where there is none."""
-        with self._engine.begin() as connection:
-            if self._schema:  # two workers that start at once take turns
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(hashtext('spai.trabajos'))"))
-                connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
-            _metadata.create_all(connection)
+        """Bring the table up to date. Raises `DependencyError` when it is newer than this program."""
+        migrations.migrate(self._engine, "trabajos", MIGRATIONS)
 
     def begin(self, work: str, executor: str) -> int:
         """Count one more beginning of this work; returns how many there are now."""

@@ -10,6 +10,7 @@ from typing import Any, Self
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from core import migrations
 from core.database import Database
 from core.errors import DependencyError
 from core.ledger import schema
@@ -61,7 +62,7 @@ class Ledger:
         with self._explained():
             schema.migrate(engine)
         served = engine.dialect.name != "sqlite"
-        self._engine = engine.execution_options(schema_translate_map={None: schema.SCHEMA}) if served else engine
+        self._engine = engine.execution_options(schema_translate_map={None: migrations.SCHEMA}) if served else engine
 
     def now(self, ago: timedelta = timedelta()) -> str:
         """The present time as the tables have it, or that long ago."""
@@ -204,7 +205,7 @@ class Ledger:
     @contextmanager
     def _writing(self, *, alone: bool = True) -> Iterator[sa.Connection]:
         with self._explained(), self._engine.connect() as connection:
-            schema.begin(connection, alone=alone)
+            migrations.begin(connection, alone=alone)
             yield connection
             connection.commit()
 

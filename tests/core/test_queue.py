@@ -72,11 +72,11 @@ async def test_the_most_urgent_first_and_no_more_than_there_are_hands(tmp_path: 
         seen.append(item.code)
         now += 1
         most = max(most, now)
-        for _ in range(5):
-            await asyncio.sleep(0)
+        await both.wait()  # with fewer hands it would wait for ever
         now -= 1
 
     given = items(8)
+    both = asyncio.Barrier(2)
     async with opened(tmp_path, work, hands=2) as queue:
         await queue.records.add(list(reversed(given)))
         await queue.start()
@@ -325,3 +325,15 @@ async def test_a_queue_of_the_first_version_opens_and_goes_on(tmp_path: Path) ->
         }
         assert set(await queue.records.kept(queue.records.worked.untold)) == set(ids)
     assert asked == ["EN-COLA"]
+
+
+async def test_a_queue_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
+    async with opened(tmp_path, _echo):
+        pass
+    newer = sqlite3.connect(tmp_path / "cola.db")
+    with newer:
+        newer.execute("INSERT INTO trabajos_version VALUES (99)")
+    newer.close()
+    with pytest.raises(DependencyError, match="versión más nueva"):
+        async with opened(tmp_path, _echo):
+            pass
