@@ -167,8 +167,13 @@ class Works:
 
 
 @asynccontextmanager
-async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None = None) -> AsyncIterator[Works]:
-    """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do."""
+async def open_pipeline(
+    settings: Settings, *, simulate: bool, hands: int | None = None, as_opened: bool = False
+) -> AsyncIterator[Works]:
+    """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do.
+
+    `as_opened`: the incidents are as they were when they were opened, and decided as if nothing had been since.
+    """
     from core.attachments import AttachmentReader
     from core.attachments import Limits as AttachmentLimits
     from core.batch import CATALOGUE, FIXES
@@ -214,7 +219,8 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         )
         guard = Guard(ledger, KillSwitch(ledger), policy)
         executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta, guard)
-        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy)
+        components = frozenset(row.component for row in searcher.entries.values())
+        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy, components, as_opened)
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
         pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole)
