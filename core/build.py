@@ -1,9 +1,9 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from config import Environment, Settings
@@ -12,7 +12,7 @@ from core.errors import DependencyError
 if TYPE_CHECKING:
     from core.database import Database
     from core.execute import Executor, Guard
-    from core.knowledge import KnowledgeBase
+    from core.knowledge import KnowledgeBase, KnownEntry
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
@@ -111,6 +111,8 @@ class Outside:
     system: "ExternalSystem"
     expected: "dict[str, Expected]"
     demo_url: str | None = None
+    closed_rows: Mapping[str, str | None] = field(default_factory=dict)
+    """Closed incident -> the description of its row, None where no row is its; of the demo desk only."""
 
 
 @asynccontextmanager
@@ -124,11 +126,13 @@ async def open_desk(settings: Settings) -> AsyncIterator[Outside]:
         demo_url = None
         if not (settings.mock_gestor_url and settings.mock_sistema_url):
             demo_url = stack.enter_context(_demo(settings))
-        expected = _demo_expected() if not settings.mock_gestor_url else {}
+        expected, closed = (_demo_expected(), _demo_closed()) if not settings.mock_gestor_url else ({}, {})
         retrying = retry_policy(settings.http_reintentos)
         urls = (settings.mock_gestor_url or demo_url, settings.mock_sistema_url or demo_url)
         clients = [await stack.enter_async_context(open_client(url, settings.http_timeout)) for url in urls if url]
-        yield Outside(HttpIncidentDesk(clients[0], retrying), HttpSystem(clients[1], retrying), expected, demo_url)
+        yield Outside(
+            HttpIncidentDesk(clients[0], retrying), HttpSystem(clients[1], retrying), expected, demo_url, closed
+        )
 
 
 @contextmanager
@@ -152,6 +156,12 @@ def _demo_expected() -> "dict[str, Expected]":
     }
 
 
+def _demo_closed() -> dict[str, str | None]:
+    from api.mocks import content
+
+    return {code: e.row for code, e in content.expected_closed().items()}
+
+
 @dataclass(frozen=True)
 class Works:
     """A pipeline ready to work, with what the door needs beside it."""
@@ -164,6 +174,8 @@ class Works:
     """Facts of the run for its report, asked for at its end."""
     executor: "Executor"
     guard: "Guard"
+    entries: "Mapping[str, KnownEntry]"
+    """The rows that are searched, by id."""
 
 
 @asynccontextmanager
@@ -232,4 +244,6 @@ async def open_pipeline(
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard)
+        yield Works(
+            pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard, searcher.entries
+        )
