@@ -96,7 +96,7 @@ class Precedents:
         return carries(incident, record.id) or self._delivery.fingerprint(incident) != record.fingerprint
 
     async def barred(self, code: str) -> dict[str, Reason]:
-        """Row id -> why it is not to be used on this incident again: rejected or undone by people, or reopened."""
+        """Row id -> why it is not to be used on this incident again: people said no to it, or it came back open."""
         found = {
             record.entry: _SAID_NO[record.phase]
             for record in await ask(self._ledger.of_incident, code)
@@ -105,8 +105,8 @@ class Precedents:
         for outcome in await ask(lambda: self._ledger.outcomes(incident=code)):
             if outcome.entry and outcome.label is Label.REOPENED:
                 found[outcome.entry] = Reason.REOPENED
-            elif outcome.entry and outcome.label is Label.REVERTED:
-                found.setdefault(outcome.entry, Reason.UNDONE)
+            elif outcome.entry and outcome.label is not Label.RIGHT:
+                found.setdefault(outcome.entry, Reason.ROW_DENIED)
         return found
 
     def _was_reopened(self, code: str, entry_id: str) -> bool:

@@ -31,6 +31,7 @@ class Reason(StrEnum):
     REOPENED = "REOPENED", "se reabrió después de cerrarla con esa misma fila"
     PROPOSAL_REJECTED = "PROPOSAL_REJECTED", "una persona rechazó esa misma propuesta"
     UNDONE = "UNDONE", "una persona deshizo esa misma acción"
+    ROW_DENIED = "ROW_DENIED", "una persona dijo que esa no es su solución"
     # What came in cannot be judged.
     EMPTY_TEXT = "EMPTY_TEXT", "la incidencia no tiene texto"
     TEXT_TOO_LONG = "TEXT_TOO_LONG", "el texto es demasiado largo para juzgarlo entero"

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
@@ -17,7 +18,7 @@ from core.examples import example_text
 from core.incident import Incident
 from core.judgement import load_calibration
 from core.known_rows import KnownRows, known_rows
-from core.privacy import PersonalData
+from core.privacy import PersonalData, scrub
 from core.replay import Cases, Choice, Replayed, choose, replay
 from core.replay_kept import FILE, Unfinished, hashed
 from core.replay_report import ReplayRun, Told, write_replay
@@ -73,8 +74,6 @@ async def replay_closed(settings: Settings, options: argparse.Namespace) -> int:
         unfinished.forget()
     show_replay(content, path, Console(stderr=options.json, soft_wrap=False))
     if options.json:
-        import json
-
         sys.stdout.write(json.dumps(content, ensure_ascii=False) + "\n")
     return int(any(item.result.resultado is Result.ERROR for item in replayed))
 
@@ -96,7 +95,7 @@ def _chosen(
         code=options.incidencia,
         known=_known(works),
         examples=frozenset(text for entry in works.entries.values() for text in entry.examples),
-        example_of=lambda opened: example_text(opened, personal),
+        example_of=lambda opened: scrub(example_text(opened, personal)),
     )
     cases = choose(incidents, choice)
     if options.incidencia and not cases.cases:
@@ -116,7 +115,7 @@ def _known(works: Works) -> Mapping[str, KnownRows]:
 
 
 def _basis(settings: Settings, works: Works) -> str:
-    """Over what decides: settings, policy, calibration, rows, model, this program."""
+    """Over what decides: settings, policy, calibration, rows, facts of the run (its model among them), this program."""
     decides = settings.model_dump_json(
         include={
             "embedding_model",
@@ -131,8 +130,8 @@ def _basis(settings: Settings, works: Works) -> str:
     )
     rows = "\n".join(sorted(entry.content_hash for entry in works.entries.values()))
     calibration = load_calibration(settings.embedding_model).model_dump_json()
-    model = str(works.facts()["modelo"])
-    return hashed(decides, works.guard.policy.model_dump_json(), calibration, rows, model, program_version())
+    facts = json.dumps(works.facts(), sort_keys=True)
+    return hashed(decides, works.guard.policy.model_dump_json(), calibration, rows, facts, program_version())
 
 
 def _told(item: Replayed, personal: PersonalData) -> Told:

@@ -78,7 +78,7 @@ def world(guard: Guard) -> World:
         pytest.param(Phase.REFUSED, None, None, id="the-desk-refused"),
         pytest.param(Phase.REJECTED, Label.REVERTED, Reason.PROPOSAL_REJECTED, id="rejected"),
         pytest.param(Phase.UNDONE, Label.REVERTED, Reason.UNDONE, id="undone"),
-        pytest.param(Phase.CONFIRMED, Label.REVERTED, Reason.UNDONE, id="undone-by-hand"),
+        pytest.param(Phase.CONFIRMED, Label.REVERTED, Reason.ROW_DENIED, id="undone-by-hand"),
         pytest.param(Phase.CONFIRMED, Label.REOPENED, Reason.REOPENED, id="reopened"),
         pytest.param(Phase.CONFIRMED, Label.RIGHT, None, id="right"),
     ],
