@@ -54,7 +54,7 @@ def _run(options: argparse.Namespace) -> str:
     from config import load_settings
     from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
     from core.build import open_knowledge, open_summariser
-    from core.example_source import gather
+    from core.example_source import STAY, gather
     from core.examples import Examples
     from core.summaries import FILE_NAME, read_wordings
     from core.terminal import progress_bar
@@ -68,7 +68,8 @@ def _run(options: argparse.Namespace) -> str:
     summariser = open_summariser(settings) if options.resumir else nullcontext()
     with open_knowledge(settings) as knowledge, summariser as summarise, progress_bar() as progress:
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
-        return work(inputs, knowledge, resources / "reportes", examples=examples).summary()
+        outcome = work(inputs, knowledge, resources / "reportes", examples=examples)
+    return outcome.summary() if examples is not None else f"{STAY}\n{outcome.summary()}"
 
 
 if __name__ == "__main__":

@@ -59,10 +59,6 @@ class BatchOutcome(BaseModel):
             lines.append(f"Filas descartadas: {len(skipped)}")
             lines += [f"  {problem}" for problem in skipped]
         lines += [f"Aviso: {notice}" for notice in self.notices]
-        if self.examples is None:
-            lines.append(
-                "Aviso: no se sabe qué incidencias cerradas son de cada fila: se quedan los ejemplos que había."
-            )
         if self.examples and self.examples.total:
             lines.append(
                 f"Ejemplos: {self.examples.total} en {len(self.examples.by_row)} filas ({self.examples.said} de "

@@ -12,6 +12,8 @@ from core.privacy import PersonalData
 
 logger = logging.getLogger(__name__)
 
+STAY = "Aviso: no se ha podido leer la mesa o el registro de decisiones: se quedan los ejemplos que había."
+
 
 def gather(settings: Settings) -> Examples | None:
     """What desk and ledger give now; None where one of them cannot be read, and whatever rows have may stay.

@@ -108,8 +108,9 @@ def _known(item: Mapping[str, Any]) -> str:
 
 def _counts(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
-    for name in ("", "Automáticas", "Coinciden", "Discrepan", "Sin comparar"):
-        table.add_column(name, justify="left" if not name else "right")
+    table.add_column("", no_wrap=True, overflow="ellipsis")
+    for name in ("Automáticas", "Coinciden", "Discrepan", "Sin comparar"):
+        table.add_column(name, justify="right")
     for row in rows[:MOST]:
         numbers = (row["automaticas"], row["coinciden"], row["discrepan"], row["sin_comparar"])
         table.add_row(Text(_short(row["descripcion_fila"] or row["clave"])), *map(str, numbers))
