@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import assert_never
 
 from core.catalogue import FIX_COMPONENT, CatalogueEntry, Resolution, normalised
 from core.closed import read_date
@@ -116,6 +117,8 @@ def lacking(row: CatalogueEntry, policies: tuple[str, ...], *, asked_before: boo
             return _lacking_for_system(row, policies, asked_before)
         case Resolution.CLOSE | Resolution.WAIT | Resolution.REASSIGN:
             return (Reason.SOLUTION_INCOMPLETE,) if _GAP.search(row.solution) else ()
+        case _:
+            assert_never(row.resolution)
 
 
 def _lacking_for_system(row: CatalogueEntry, policies: tuple[str, ...], asked_before: bool) -> tuple[Reason, ...]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -169,8 +168,3 @@ async def replay(
         for case in cases
         if case.opened.code in done
     ]
-
-
-def counted(replayed: Iterable[Replayed]) -> Counter[Match]:
-    """How often each match occurs."""
-    return Counter(item.match for item in replayed)
