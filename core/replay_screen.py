@@ -18,6 +18,8 @@ MOST = 10
 """Disagreements and rows shown; the report has them all."""
 
 _DID = {Did.CLOSED: "la cerraron", Did.WAITED: "la pusieron en espera", Did.REASSIGNED: "la reasignaron"}
+_NUMBERS_WIDE = 58
+"""Columns of the terminal that the counts of a table take."""
 _SKIPPED = {why.value: why.text for why in Skip}
 _CAUTION = (
     "Que las personas hicieran lo mismo no prueba que la solución fuera la misma, ni hacer otra cosa que la nuestra "
@@ -38,7 +40,7 @@ def show_replay(content: Mapping[str, Any], path: Path, console: Console) -> Non
         console.print(_disagreements(content["discrepancias"]))
     for title, rows in (("Por tipo", found["por_tipo"]), ("Por fila", found["por_fila"])):
         if rows:
-            console.print(_counts(title, rows))
+            console.print(_counts(title, rows, console.width - _NUMBERS_WIDE))
     console.print(_CAUTION, highlight=False)
     console.print(f"Informe: {path}", highlight=False, markup=False, soft_wrap=True)
 
@@ -106,14 +108,14 @@ def _known(item: Mapping[str, Any]) -> str:
     return "; ".join(parts) + note
 
 
-def _counts(title: str, rows: Sequence[Mapping[str, Any]]) -> Table:
+def _counts(title: str, rows: Sequence[Mapping[str, Any]], room: int) -> Table:
     table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
-    table.add_column("", no_wrap=True, overflow="ellipsis")
+    table.add_column("")
     for name in ("Automáticas", "Coinciden", "Discrepan", "Sin comparar"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for row in rows[:MOST]:
         numbers = (row["automaticas"], row["coinciden"], row["discrepan"], row["sin_comparar"])
-        table.add_row(Text(_short(row["descripcion_fila"] or row["clave"])), *map(str, numbers))
+        table.add_row(Text(_short(row["descripcion_fila"] or row["clave"], max(room, 20))), *map(str, numbers))
     return table
 
 

@@ -134,6 +134,18 @@ def test_the_screen(written: tuple[dict[str, Any], Path]) -> None:
     assert "Sin empezar" not in told
 
 
+def test_a_narrow_terminal_keeps_the_counts(written: tuple[dict[str, Any], Path]) -> None:
+    out = StringIO()
+    content = written[0]
+    for row in content["historico"]["por_fila"]:
+        row["descripcion_fila"] = "larga " * 30
+    show_replay(content, Path("informe.json"), Console(file=out, width=80))
+    told = out.getvalue()
+    assert told.count("Sin comparar") == 2
+    assert "larga" in told
+    assert max(map(len, told.splitlines())) <= 140
+
+
 def test_the_screen_of_nothing() -> None:
     run = ReplayRun("r-1", "0", RUN.started, 3, RUN.since, 0, 2, {})
     content = {"ejecucion": "r-1", "resumen": {"por_motivo": {}}, "historico": figures([], Cases((), ()), run)}
