@@ -12,6 +12,7 @@ from core.errors import DependencyError
 if TYPE_CHECKING:
     from core.database import Database
     from core.execute import Executor, Guard
+    from core.judgement import Calibration
     from core.knowledge import KnowledgeBase, KnownEntry
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
@@ -176,6 +177,7 @@ class Works:
     guard: "Guard"
     entries: "Mapping[str, KnownEntry]"
     """The rows that are searched, by id."""
+    calibration: "Calibration"
 
 
 @asynccontextmanager
@@ -208,6 +210,7 @@ async def open_pipeline(
     policy = read_policy(settings.directorio_recursos)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
+        calibration = load_calibration(settings.embedding_model)
         ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
@@ -217,7 +220,7 @@ async def open_pipeline(
         loop = CriticLoop(
             searcher,
             journaled,
-            load_calibration(settings.embedding_model),
+            calibration,
             Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
         )
         attachments = AttachmentReader(
@@ -244,6 +247,5 @@ async def open_pipeline(
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(
-            pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard, searcher.entries
-        )
+        hands = settings.concurrencia or tasks.concurrency
+        yield Works(pipeline, outside, hands, facts, executor, guard, searcher.entries, calibration)

@@ -16,7 +16,6 @@ from core.closed import Period
 from core.errors import UsageError
 from core.examples import example_text
 from core.incident import Incident
-from core.judgement import load_calibration
 from core.known_rows import KnownRows, known_rows
 from core.privacy import PersonalData, scrub
 from core.replay import Cases, Choice, Replayed, choose, replay
@@ -129,7 +128,7 @@ def _basis(settings: Settings, works: Works) -> str:
         }
     )
     rows = "\n".join(sorted(entry.content_hash for entry in works.entries.values()))
-    calibration = load_calibration(settings.embedding_model).model_dump_json()
+    calibration = works.calibration.model_dump_json()
     facts = json.dumps(works.facts(), sort_keys=True)
     return hashed(decides, works.guard.policy.model_dump_json(), calibration, rows, facts, program_version())
 
