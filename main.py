@@ -4,12 +4,13 @@ import argparse
 import sys
 
 from core.command_line import Parser, exit_code
-from core.options import add_orders, is_order
+from core.options import add_history, add_orders, check_history, is_order, positive
 
 _EXAMPLES = """\
 ejemplos:
   python main.py                        trabaja todas las incidencias abiertas
   python main.py --simular              lo decide todo y no cambia nada: empiece por aquí
+  python main.py --simular --historico  decide lo ya cerrado y lo compara con lo que hicieron las personas
   python main.py --limite 5             solo las cinco primeras, por prioridad y antigüedad
   python main.py --incidencia INC-0001  solo esa
   python main.py --trabajador           sigue trabajando lo que llegue hasta Ctrl-C; puede haber varios
@@ -22,13 +23,6 @@ códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuraci
 """
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("debe ser 1 o más")
-    return number
-
-
 def _parser() -> Parser:
     parser = Parser(
         prog="python main.py",
@@ -37,23 +31,26 @@ def _parser() -> Parser:
         epilog=_EXAMPLES,
     )
     parser.add_argument("--buzon", metavar="NOMBRE", help="solo las de este buzón (por defecto, todos)")
-    parser.add_argument("--limite", type=_positive, metavar="N", help="como mucho N incidencias")
+    parser.add_argument("--limite", type=positive, metavar="N", help="como mucho N incidencias")
     parser.add_argument("--incidencia", metavar="COD", help="solo la de este código")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
     way.add_argument("--trabajador", action="store_true", help="trabaja la cola hasta que se le diga que pare")
     add_orders(way)
+    add_history(parser)
     parser.add_argument(
         "--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra"
     )
-    parser.add_argument("--concurrencia", type=_positive, metavar="N", help="incidencias en curso a la vez")
+    parser.add_argument("--concurrencia", type=positive, metavar="N", help="incidencias en curso a la vez")
     parser.add_argument("--detalle", action="store_true", help="muestra los avisos de cada etapa")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code of design §3."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    check_history(parser, options)
     return exit_code(
         lambda: _run(options),
         interrupted="Cortado: lo que estaba en curso puede haber quedado a medias; repita la orden.",
@@ -68,6 +65,8 @@ def _run(options: argparse.Namespace) -> int:
 
     if is_order(options):
         from core.orders import follow as carry_out
+    elif options.historico:
+        from core.replay_session import replay_closed as carry_out
     else:
         from core.session import work_desk as carry_out
     settings = load_settings()

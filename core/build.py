@@ -1,9 +1,9 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from config import Environment, Settings
@@ -12,7 +12,8 @@ from core.errors import DependencyError
 if TYPE_CHECKING:
     from core.database import Database
     from core.execute import Executor, Guard
-    from core.knowledge import KnowledgeBase
+    from core.judgement import Calibration
+    from core.knowledge import KnowledgeBase, KnownEntry
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
@@ -111,6 +112,8 @@ class Outside:
     system: "ExternalSystem"
     expected: "dict[str, Expected]"
     demo_url: str | None = None
+    closed_rows: Mapping[str, str | None] = field(default_factory=dict)
+    """Closed incident -> the description of its row, None where no row is its; of the demo desk only."""
 
 
 @asynccontextmanager
@@ -124,11 +127,13 @@ async def open_desk(settings: Settings) -> AsyncIterator[Outside]:
         demo_url = None
         if not (settings.mock_gestor_url and settings.mock_sistema_url):
             demo_url = stack.enter_context(_demo(settings))
-        expected = _demo_expected() if not settings.mock_gestor_url else {}
+        expected, closed = (_demo_expected(), _demo_closed()) if not settings.mock_gestor_url else ({}, {})
         retrying = retry_policy(settings.http_reintentos)
         urls = (settings.mock_gestor_url or demo_url, settings.mock_sistema_url or demo_url)
         clients = [await stack.enter_async_context(open_client(url, settings.http_timeout)) for url in urls if url]
-        yield Outside(HttpIncidentDesk(clients[0], retrying), HttpSystem(clients[1], retrying), expected, demo_url)
+        yield Outside(
+            HttpIncidentDesk(clients[0], retrying), HttpSystem(clients[1], retrying), expected, demo_url, closed
+        )
 
 
 @contextmanager
@@ -152,6 +157,12 @@ def _demo_expected() -> "dict[str, Expected]":
     }
 
 
+def _demo_closed() -> dict[str, str | None]:
+    from api.mocks import content
+
+    return {code: e.row for code, e in content.expected_closed().items()}
+
+
 @dataclass(frozen=True)
 class Works:
     """A pipeline ready to work, with what the door needs beside it."""
@@ -164,11 +175,19 @@ class Works:
     """Facts of the run for its report, asked for at its end."""
     executor: "Executor"
     guard: "Guard"
+    entries: "Mapping[str, KnownEntry]"
+    """The rows that are searched, by id."""
+    calibration: "Calibration"
 
 
 @asynccontextmanager
-async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None = None) -> AsyncIterator[Works]:
-    """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do."""
+async def open_pipeline(
+    settings: Settings, *, simulate: bool, hands: int | None = None, as_opened: bool = False
+) -> AsyncIterator[Works]:
+    """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do.
+
+    `as_opened`: the incidents are as they were when they were opened, and decided as if nothing had been since.
+    """
     from core.attachments import AttachmentReader
     from core.attachments import Limits as AttachmentLimits
     from core.batch import CATALOGUE, FIXES
@@ -191,6 +210,7 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     policy = read_policy(settings.directorio_recursos)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
+        calibration = load_calibration(settings.embedding_model)
         ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
@@ -200,7 +220,7 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         loop = CriticLoop(
             searcher,
             journaled,
-            load_calibration(settings.embedding_model),
+            calibration,
             Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
         )
         attachments = AttachmentReader(
@@ -214,7 +234,8 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         )
         guard = Guard(ledger, KillSwitch(ledger), policy)
         executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta, guard)
-        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy)
+        components = frozenset(row.component for row in searcher.entries.values())
+        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy, components, as_opened)
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
         pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole)
@@ -226,4 +247,5 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard)
+        hands = settings.concurrencia or tasks.concurrency
+        yield Works(pipeline, outside, hands, facts, executor, guard, searcher.entries, calibration)

@@ -2,19 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
 from core.catalogue import Resolution
 from core.judgement import Calibration
-from core.marks import Mark, was_tried
+from core.knowledge import KnownEntry
 from core.ports import Critique, LanguageTasks
 from core.reason import Reason
 from core.search import Candidate, Searcher
 from core.trace import stage
 
 logger = logging.getLogger(__name__)
+
+Tried = Callable[[KnownEntry], bool]
+"""Whether a row was tried on the incident before: a fact that code knows, and the loop ends with it."""
+
+
+def _untried(entry: KnownEntry) -> bool:
+    return False
 
 
 class Status(StrEnum):
@@ -79,8 +86,10 @@ class CriticLoop:
         self._calibration = calibration
         self._limits = limits
 
-    async def decide(self, text: str, search_text: str, marks: Collection[Mark] = ()) -> Verdict:
-        """`text` is what the model reads, `search_text` the same without identifiers; both without personal data.
+    async def decide(self, text: str, search_text: str, tried: Tried = _untried) -> Verdict:
+        """Is it a known problem? Whether its solution may be carried out now is asked of `core.preconditions`.
+
+        `text` is what the model reads, `search_text` the same without identifiers; both without personal data.
 
         Raises `StageError` when a model or the knowledge base fails.
         """
@@ -107,7 +116,7 @@ class CriticLoop:
             if proposal is None:
                 break
             with stage("critic"):
-                status, reason, critique = await self._criticise(text, proposal, judged, marks)
+                status, reason, critique = await self._criticise(text, proposal, judged, tried)
             if status is not Status.REJECTED:
                 return self._verdict(status, reason, proposal, rejections, first)
             rejections.append(Rejection(attempt, proposal, reason, critique))
@@ -138,11 +147,11 @@ class CriticLoop:
         return max(left.values(), key=lambda p: (p.approval, p.candidate.order))
 
     async def _criticise(
-        self, text: str, proposal: Proposal, judged: dict[str, Proposal], marks: Collection[Mark]
+        self, text: str, proposal: Proposal, judged: dict[str, Proposal], tried: Tried
     ) -> tuple[Status, Reason, Critique]:
         """Already tried and too little evidence are decided by code; a model that can write is asked last."""
         entry = proposal.candidate.entry
-        if was_tried(entry.id, entry.solution, marks):
+        if tried(entry):
             reason = Reason.ALREADY_TRIED
             return Status.ALREADY_TRIED, reason, _critique(proposal, reason)
         if proposal.approval < self._limits.threshold:

@@ -1,7 +1,9 @@
-"""The options of `python main.py` that are orders rather than work."""
+"""The options of `python main.py` that are orders rather than work, and those of a replay."""
 
 import argparse
 
+_MONTHS = 3
+_MOST_MONTHS = 1200
 _ORDERS = ("pausar", "reanudar", "pendientes", "deshacer", "aprobar", "rechazar")
 
 
@@ -13,6 +15,36 @@ def add_orders(options: argparse._MutuallyExclusiveGroup) -> None:
     options.add_argument("--aprobar", metavar="DECISION", help="lleva a cabo una propuesta")
     options.add_argument("--rechazar", nargs=2, metavar=("DECISION", "MOTIVO"), help="descarta una propuesta")
     options.add_argument("--deshacer", metavar="DECISION", help="devuelve la incidencia a como estaba")
+
+
+def positive(text: str) -> int:
+    """A number from 1 on. Raises `ValueError` or `ArgumentTypeError`."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("debe ser 1 o más")
+    return number
+
+
+def add_history(parser: argparse.ArgumentParser) -> None:
+    """The options of a replay of closed incidents."""
+    parser.add_argument(
+        "--historico",
+        action="store_true",
+        help="con --simular: decide incidencias ya cerradas como si se acabaran de abrir y lo compara con lo que "
+        "hicieron las personas",
+    )
+    parser.add_argument(
+        "--meses", type=positive, metavar="N", help="con --historico: las cerradas en los últimos N (por defecto, 3)"
+    )
+
+
+def check_history(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Exit code 2 where they are used in a way that means nothing."""
+    if options.historico and not options.simular:
+        parser.error("--historico solo se usa con --simular: lo cerrado no se vuelve a trabajar")
+    if options.meses and not options.historico:
+        parser.error("--meses solo se usa con --simular --historico")
+    options.meses = min(options.meses or _MONTHS, _MOST_MONTHS)
 
 
 def is_order(options: argparse.Namespace) -> bool:

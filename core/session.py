@@ -29,11 +29,11 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
         if not options.trabajador:
             return 0
     shared = open_database(settings).served and settings.vector_db_url and settings.mock_gestor_url
-    with nullcontext() if shared else _alone(settings), progress_bar() as bar:
+    with nullcontext() if shared else alone(settings), progress_bar() as bar:
         async with open_pipeline(settings, simulate=options.simular, hands=options.concurrencia) as works:
             run = Run(
                 settings.directorio_recursos,
-                _version(),
+                program_version(),
                 settings.critic_approval_threshold,
                 works.hands,
                 options.simular,
@@ -42,7 +42,7 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
             )
             stop = asyncio.Event()
             step = (lambda done, total: bar("Incidencias", done, total)) if bar else None
-            with _stopping(stop):
+            with stopping(stop):
                 report, path = await _worked(settings, options, works, run, stop, step)
     if not options.simular:
         forget_old(settings)
@@ -88,7 +88,7 @@ async def _worked(
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def alone(settings: Settings) -> Iterator[None]:
     """One run at a time over one state folder."""
     settings.directorio_estado.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.directorio_estado / "main.lock")
@@ -107,7 +107,7 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping(stop: asyncio.Event) -> Iterator[None]:
+def stopping(stop: asyncio.Event) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM finishes what is in hand; the second Ctrl-C interrupts."""
     loop = asyncio.get_running_loop()
 
@@ -125,7 +125,7 @@ def _stopping(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _version() -> str:
+def program_version() -> str:
     """The package's, where it is installed as one; the source tree's otherwise."""
     try:
         return version("spai")

@@ -11,7 +11,7 @@ from core.errors import Retryable
 from core.judgement import Calibration
 from core.knowledge import KnownEntry
 from core.knowledge.entry import prepare
-from core.marks import Mark
+from core.marks import Mark, was_tried
 from core.ports import Capabilities, Critique
 from core.reason import Reason
 from core.search import Candidate, Evidence
@@ -101,7 +101,7 @@ async def _decide(
     searcher: FixedSearcher, tasks: ScriptedTasks, marks: Collection[Mark] = (), retries: int = 2, judged: int = 3
 ) -> Verdict:
     loop = CriticLoop(searcher, tasks, CALIBRATION, Limits(threshold=65, retries=retries, judged=judged))
-    return await loop.decide("texto para el modelo", OWN, marks)
+    return await loop.decide("texto para el modelo", OWN, lambda row: was_tried(row.id, row.solution, marks))
 
 
 async def test_approved() -> None:
