@@ -17,6 +17,7 @@ from core.trace import current
 from observabilidad.line import JsonLine
 
 if TYPE_CHECKING:
+    from config import Settings
     from observabilidad.shipping import Limits, LokiHandler
 
 logger = logging.getLogger(__name__)
@@ -177,6 +178,16 @@ class Logs:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def open_logs(settings: "Settings", *, verbose: bool = False) -> Logs:
+    """The log of these settings."""
+    return configure_logs(
+        settings.directorio_estado / "logs",
+        verbose=verbose,
+        loki_url=settings.loki_url,
+        environment=settings.entorno.value,
+    )
 
 
 def configure_logs(

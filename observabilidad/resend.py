@@ -44,7 +44,7 @@ def _moment(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise argparse.ArgumentTypeError(
-            f"«{text}» no es una fecha y hora: escriba, por ejemplo, 2026-01-31T10:00 (hora local) o con su zona, +00:00"
+            f"«{text}» no es una fecha y hora: escriba, por ejemplo, 2026-01-31T10:00 (hora local; otra, con +00:00)"
         ) from error
 
 
