@@ -81,8 +81,8 @@ class Loki:
 
     def __init__(self, url: str, environment: str) -> None:
         parts = urlsplit(url)
-        self.name = f"Loki ({parts.scheme}://{parts.netloc.rpartition('@')[2]})"
-        """For messages: without user and password."""
+        self.name = f"Loki ({parts.netloc.rpartition('@')[2]})"
+        """For messages: without user and password, nor the form of a URL, which the log does not show."""
         self._resource = Resource({"service.name": SERVICE, "deployment.environment.name": environment})
         self._scope = InstrumentationScope(SERVICE)
         # User and password of the URL become this header; nobody else's may.

@@ -26,7 +26,7 @@ class Limits:
     lines: int = 20_000
     """Waiting: hours of a run with the embedded model, minutes of the bench's, which is far faster."""
     bytes: int = 16_000_000
-    """Of their texts. In memory a line of 300 bytes takes about 3 kB."""
+    """Of their texts; as many short lines as may wait take 20 to 60 MiB of memory."""
     batch: int = 512
     linger: float = 1.0
     """A line waits so long for others to go with it."""
@@ -35,7 +35,7 @@ class Limits:
     """Between two tries."""
     patience: float = 300.0
     """With a batch that Loki answers with an error of its own. One that does not answer is waited for."""
-    grace: float = 5.0
+    grace: float = 4.0
     """For all that is left when the run ends."""
 
 

@@ -175,7 +175,7 @@ def test_lines_that_loki_refuses_are_told_with_the_reason(
 def test_a_loki_that_is_not_there_is_named(loki: FakeLoki, tmp_path: Path) -> None:
     loki.stop()
     send = resend.sender(loki.url, "DESA", seconds=0.1)
-    with pytest.raises(DependencyError, match=rf"Loki \({loki.url}\) no recibe .* Compruebe LOKI_URL"):
+    with pytest.raises(DependencyError, match=rf"Loki \({loki.url[7:]}\) no recibe .* Compruebe LOKI_URL"):
         resend.resend([_write(tmp_path / "spai.jsonl", _line(1))], resend.Stretch(), send)
 
 

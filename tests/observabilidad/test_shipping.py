@@ -89,7 +89,7 @@ def test_an_outage_in_the_middle_loses_nothing(
         _say(30)
         assert loki.wait_for(91)
     assert sorted(loki.texts()) == sorted(_disk(log))
-    assert capsys.readouterr().err.count("no recibe líneas") == 1
+    assert capsys.readouterr().err.count(f"Loki ({loki.url[7:]}) no recibe líneas") == 1
 
 
 def _until(true: Callable[[], bool], seconds: float = 10.0) -> None:
