@@ -186,7 +186,11 @@ class LokiHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Never waits: the line is queued, or counted as lost where there is no room."""
-        line = read_line(self.format(record))
+        try:
+            line = read_line(self.format(record))
+        except (TypeError, ValueError, RecursionError):  # facts that are no JSON: the file's handler tells of them
+            self._tally.turned_away(int(record.created * 1e9))
+            return
         if self._closed or not self._tally.admit(len(line.text), self._limits):
             self._tally.turned_away(line.nanoseconds)
         else:
