@@ -70,6 +70,8 @@ def _outage(folder: Path, seconds: float) -> list[Measure]:
     with ExitStack() as stack:
         runs = [stack.enter_context(_Twin(folder / name, incidents)) for name in ("con", "corte", "sin")]
         for run in runs:
+            run.wait()
+        for run in runs:
             run.start()
         stack.enter_context(_away(runs[1].loki, seconds))
         one, cut, other = (run.end() for run in runs)
@@ -119,10 +121,13 @@ class _Twin:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def start(self) -> None:
-        """Once its parts are loaded."""
-        assert self._process.stdin is not None
+    def wait(self) -> None:
+        """Until its parts are loaded."""
         _read(self._process)
+
+    def start(self) -> None:
+        """Lets it go."""
+        assert self._process.stdin is not None
         self._process.stdin.write("ya\n")
         self._process.stdin.flush()
 
