@@ -35,7 +35,7 @@ class Limits:
     """Between two tries."""
     patience: float = 300.0
     """With a batch that Loki answers with an error of its own. One that does not answer is waited for."""
-    grace: float = 4.0
+    grace: float = 3.0
     """For all that is left when the run ends."""
 
 

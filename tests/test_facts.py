@@ -18,7 +18,7 @@ from core.errors import Retryable, StageError, Terminal
 from core.ports import DeskListing
 from core.reason import Reason
 from core.run import Run, Selection, select
-from core.trace import stage, tracing
+from core.trace import current, stage, tracing
 from llm.scripted import Said, Script, scripted_provider
 from llm.tasks import ModelTasks
 
@@ -117,6 +117,7 @@ async def test_a_run_tells_its_beginning_and_its_end(tmp_path: Path, caplog: pyt
         raise AssertionError
 
     with run.told():
+        assert current().run == run.id
         await run.over(DeskListing(incidents=(), invalid=(("INC-9", "sin título"),)), work, asyncio.Event())
     (begun,), (done,) = _facts(caplog, "run_started"), _facts(caplog, "run_done")
     assert begun == {
