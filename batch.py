@@ -58,6 +58,7 @@ def _run(options: argparse.Namespace) -> str:
     from core.examples import Examples
     from core.summaries import FILE_NAME, read_wordings
     from core.terminal import progress_bar
+    from observabilidad.logs import open_logs
 
     settings = load_settings()
     resources = settings.directorio_recursos
@@ -66,7 +67,12 @@ def _run(options: argparse.Namespace) -> str:
     wordings = read_wordings(resources / FILE_NAME) if options.resumir else []
     examples = Examples() if options.sin_ejemplos else gather(settings)
     summariser = open_summariser(settings) if options.resumir else nullcontext()
-    with open_knowledge(settings) as knowledge, summariser as summarise, progress_bar() as progress:
+    with (
+        open_logs(settings),
+        open_knowledge(settings) as knowledge,
+        summariser as summarise,
+        progress_bar() as progress,
+    ):
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
         outcome = work(inputs, knowledge, resources / "reportes", examples=examples)
     return outcome.summary() if examples is not None else f"{STAY}\n{outcome.summary()}"
