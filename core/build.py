@@ -12,7 +12,9 @@ from core.errors import DependencyError
 if TYPE_CHECKING:
     from core.database import Database
     from core.execute import Executor, Guard
+    from core.judgement.risk import Thresholds
     from core.knowledge import KnowledgeBase
+    from core.ledger import Ledger
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
@@ -68,6 +70,26 @@ def forget_old(settings: Settings) -> None:
         return
     if decisions or calls:
         logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
+
+
+def open_thresholds(settings: Settings, ledger: "Ledger", judge: str) -> "Thresholds":
+    """The least approvals to act in this run: by `RIESGO_MAXIMO`, or by hand. Says in the log what is not certified.
+
+    Raises `DependencyError`, and `UsageError` where a calibration is broken.
+    """
+    from core.judgement.risk import Thresholds, read_experience
+    from core.judgement.versions import Versions
+
+    fallback = settings.critic_approval_threshold
+    if settings.riesgo_maximo is None:
+        return Thresholds(None, fallback)
+    versions, silence = Versions(settings.directorio_estado), settings.acierto_por_silencio_dias
+    experience = read_experience(ledger, versions, settings.embedding_model, silence, judge)
+    thresholds = experience.thresholds(settings.riesgo_maximo, fallback)
+    for rule in thresholds.rules:
+        told = {"action": "threshold", "group": rule.group, "threshold": rule.threshold, "why": rule.told}
+        logger.log(logging.INFO if rule.certified else logging.WARNING, "umbral en vigor", extra=told)
+    return thresholds
 
 
 @asynccontextmanager
@@ -176,7 +198,7 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     from core.critic_loop import CriticLoop, Limits
     from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
-    from core.judgement import load_calibration
+    from core.judgement.versions import Versions
     from core.ledger import open_ledger
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
@@ -191,17 +213,21 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     policy = read_policy(settings.directorio_recursos)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
+        calibration = Versions(settings.directorio_estado).in_force(settings.embedding_model)
         ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
         outside = await stack.enter_async_context(open_desk(settings))
         tasks = await stack.enter_async_context(open_tasks(settings))
         journaled = JournaledTasks(tasks, scrub)
+        thresholds = open_thresholds(settings, ledger, tasks.model_name)
         loop = CriticLoop(
             searcher,
             journaled,
-            load_calibration(settings.embedding_model),
-            Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
+            calibration,
+            Limits(
+                thresholds.default, settings.max_retries_critic, settings.candidatos_juicio, by_kind=thresholds.by_kind
+            ),
         )
         attachments = AttachmentReader(
             outside.desk.attachment,
@@ -222,7 +248,8 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         def facts() -> dict[str, Any]:
             return {
                 "modelo": tasks.model_name,
-                "umbral": settings.critic_approval_threshold,
+                "umbral": thresholds.default,
+                "riesgo": thresholds.facts(),
                 "registros_perdidos": tasks.lost_records,
             }
 

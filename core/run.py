@@ -92,7 +92,6 @@ class Run:
 
     resources: Path
     version: str
-    threshold: int
     hands: int
     simulate: bool = False
     expected: dict[str, Expected] | None = None
@@ -111,7 +110,7 @@ class Run:
         def done(ended: tuple[IncidentResult, Decision]) -> None:
             result, decision = ended
             results.append(result)
-            rows.extend(rejected_rows(self.id, result, decision, self.threshold))
+            rows.extend(rejected_rows(self.id, result, decision))
             logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
             if progress:
                 progress(len(results), len(listing.incidents) + len(listing.invalid))

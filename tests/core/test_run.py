@@ -105,7 +105,7 @@ def _ended(code: str, *, rejected: bool = False) -> tuple[IncidentResult, Decisi
         return result, Decision("d-1", Close(note="s"), None, Reason.APPROVED)
     reason = Reason.BELOW_THRESHOLD
     proposal = Proposal(Candidate(ENTRY, Evidence(), 0.0), 0.0, 40)
-    rejection = Rejection(1, proposal, reason, Critique(reason="no", problem_type="Error"))
+    rejection = Rejection(1, proposal, reason, Critique(reason="no", problem_type="Error"), 65)
     verdict = Verdict(Status.REJECTED, reason, proposal, (rejection,))
     result = IncidentResult(
         codIncidencia=code, resultado=Result.HUMAN, tipo="manual", motivo=reason, estado_critico="REJECTED"
@@ -138,7 +138,7 @@ class Worker:
 
 
 def _run(folder: Path, hands: int = 1, **more: Any) -> Run:
-    return Run(folder, "1.2.3", 65, hands, **more)
+    return Run(folder, "1.2.3", hands, **more)
 
 
 def _listing(count: int, invalid: tuple[tuple[str, str], ...] = ()) -> DeskListing:
