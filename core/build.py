@@ -1,7 +1,7 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from config import Environment, Settings
 from core.errors import DependencyError
 
 if TYPE_CHECKING:
+    from core.catalogue import CatalogueEntry
     from core.database import Database
     from core.execute import Executor, Guard
     from core.judgement.risk import Thresholds
@@ -72,7 +73,9 @@ def forget_old(settings: Settings) -> None:
         logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
 
 
-def open_thresholds(settings: Settings, ledger: "Ledger", judge: str) -> "Thresholds":
+def open_thresholds(
+    settings: Settings, ledger: "Ledger", entries: "Iterable[CatalogueEntry]", judge: str
+) -> "Thresholds":
     """The least approvals to act in this run: by `RIESGO_MAXIMO`, or by hand. Says in the log what is not certified.
 
     Raises `DependencyError`, and `UsageError` where a calibration is broken.
@@ -84,7 +87,7 @@ def open_thresholds(settings: Settings, ledger: "Ledger", judge: str) -> "Thresh
     if settings.riesgo_maximo is None:
         return Thresholds(None, fallback)
     versions, silence = Versions(settings.directorio_estado), settings.acierto_por_silencio_dias
-    experience = read_experience(ledger, versions, settings.embedding_model, silence, judge)
+    experience = read_experience(ledger, versions, settings.embedding_model, silence, entries, judge)
     thresholds = experience.thresholds(settings.riesgo_maximo, fallback)
     for rule in thresholds.rules:
         told = {"action": "threshold", "group": rule.group, "threshold": rule.threshold, "why": rule.told}
@@ -220,7 +223,7 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         outside = await stack.enter_async_context(open_desk(settings))
         tasks = await stack.enter_async_context(open_tasks(settings))
         journaled = JournaledTasks(tasks, scrub)
-        thresholds = open_thresholds(settings, ledger, tasks.model_name)
+        thresholds = open_thresholds(settings, ledger, searcher.entries.values(), tasks.model_name)
         loop = CriticLoop(
             searcher,
             journaled,

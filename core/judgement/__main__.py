@@ -38,7 +38,13 @@ def _parser() -> Parser:
         "Ajusta la aprobación con los resultados guardados (la primera mitad en el tiempo), la compara con la que está "
         "en vigor en el cuarto siguiente y la pone en vigor solo si es mejor. El último cuarto queda para certificar."
     )
-    orders.add_parser("recalibrar", help="ajusta la aprobación; vale solo si mejora", description=about)
+    refit = orders.add_parser("recalibrar", help="ajusta la aprobación; vale solo si mejora", description=about)
+    refit.add_argument(
+        "--completo",
+        action="store_true",
+        help="con RIESGO_MAXIMO, ajusta también todos los pesos si hay resultados de sobra; los umbrales certificados "
+        "empiezan entonces de cero",
+    )
     about = "Pone en vigor la calibración anterior a la que lo está."
     orders.add_parser("volver", help="vuelve a la calibración anterior", description=about)
     about = "Lista las calibraciones guardadas bajo DIRECTORIO_ESTADO/calibraciones."
@@ -71,7 +77,7 @@ def _run(options: argparse.Namespace) -> int:
         case "riesgo":
             return orders.show_risk(settings)
         case "recalibrar":
-            return orders.tell_recalibration(settings)
+            return orders.tell_recalibration(settings, every_weight=options.completo)
         case "volver":
             return orders.go_back(settings)
         case _:

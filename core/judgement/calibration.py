@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import UsageError
-from core.search import Evidence
+from core.evidence import Evidence
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from core.evidence import Evidence
 from core.ledger import JUDGED_WITH, Hindsight, Label, Phase, Record
 from core.reason import Reason
-from core.search import Evidence
 
 _NAMES = frozenset(Evidence.__dataclass_fields__)
 

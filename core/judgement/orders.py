@@ -50,10 +50,11 @@ def label(settings: Settings, path: Path, *, strict: bool) -> int:
 
 def show_risk(settings: Settings) -> int:
     """The threshold per kind that each allowed risk asks for."""
+    entries = _catalogue(settings.directorio_recursos)
     with _ledger(settings) as ledger:
-        versions = Versions(settings.directorio_estado)
-        experience = read_experience(ledger, versions, settings.embedding_model, settings.acierto_por_silencio_dias)
-    fallback, console = settings.critic_approval_threshold, Console(width=None if sys.stdout.isatty() else 140)
+        versions, silence = Versions(settings.directorio_estado), settings.acierto_por_silencio_dias
+        experience = read_experience(ledger, versions, settings.embedding_model, silence, entries)
+    fallback, console = settings.critic_approval_threshold, _console()
     risks = sorted({*RISKS, *([settings.riesgo_maximo] if settings.riesgo_maximo else [])})
     found = [experience.thresholds(risk, fallback) for risk in risks]
     console.print(_risk_table(found, settings.riesgo_maximo))
@@ -62,9 +63,10 @@ def show_risk(settings: Settings) -> int:
     return 0
 
 
-def recalibrate_desk(settings: Settings) -> tuple[Recalibration, Version | None]:
+def recalibrate_desk(settings: Settings, *, every_weight: bool = False) -> tuple[Recalibration, Version | None]:
     """Fit anew on the ledger's outcomes and, if that is better, put it in force.
 
+    With `RIESGO_MAXIMO` the order of candidates stays, and so do the certified thresholds, unless `every_weight`.
     Whoever keeps track of experiments takes the result from here. Raises `UsageError`, `DependencyError`.
     """
     embeddings = settings.embedding_model
@@ -75,16 +77,20 @@ def recalibrate_desk(settings: Settings) -> tuple[Recalibration, Version | None]
     judge = last_judge([case.judged for case in cases])
     shipped, in_force = load_calibration(embeddings), versions.in_force(embeddings)
     result = recalibrate(
-        [case for case in cases if case.judged.judge == judge], shipped, in_force, settings.critic_approval_threshold
+        [case for case in cases if case.judged.judge == judge],
+        shipped,
+        in_force,
+        settings.critic_approval_threshold,
+        keep_order=settings.riesgo_maximo is not None and not every_weight,
     )
     if not result.taken_over or result.candidate is None:
         return result, None
     return result, versions.take_over(result.candidate, result.figures())
 
 
-def tell_recalibration(settings: Settings) -> int:
+def tell_recalibration(settings: Settings, *, every_weight: bool) -> int:
     """Recalibrate, and say what came of it."""
-    result, version = recalibrate_desk(settings)
+    result, version = recalibrate_desk(settings, every_weight=every_weight)
     if result.candidate:
         ways = {"platt": "dos números sobre el ajuste entregado (Platt)", "completo": "todos los pesos"}
         _say(f"Ajustada con {result.fitted_on} resultados ({ways[result.way]}), comparada en {result.compared_on}.")
@@ -98,6 +104,8 @@ def tell_recalibration(settings: Settings) -> int:
             f"Con umbral {threshold}, en lo comparado: antes {result.in_force.acted} acciones, {result.in_force.wrong} "
             f"equivocadas; ahora {result.tried.acted} y {result.tried.wrong}."
         )
+    if result.way == "completo":
+        _say("Atención: ordena las filas de otro modo, así que lo ya hecho no certifica ningún umbral con ella.")
     _say("Los umbrales certificados se calculan de nuevo con lo posterior: vea `python -m core.judgement riesgo`.")
     return 0
 
@@ -126,7 +134,7 @@ def list_versions(settings: Settings) -> int:
             str(told.get("resultados", "")), f"{told.get('perdida_en_vigor', '')} → {told.get('perdida_nueva', '')}",
         )  # fmt: skip
         table.add_row(*map(Text, (mark if version.version == name else "", *cells)))
-    Console().print(table)
+    _console().print(table)
     versions.in_force(embeddings)  # a broken one is said here as it would be at the start of a run
     return 0
 
@@ -198,6 +206,11 @@ def _catalogue(resources: Path) -> list[CatalogueEntry]:
         path = resources / name
         found += read(path).entries if path.exists() else ()
     return found
+
+
+def _console() -> Console:
+    """Not cut to 80 columns where nobody looks at it on a terminal."""
+    return Console(width=None if sys.stdout.isatty() else 140)
 
 
 def _ledger(settings: Settings) -> Ledger:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.evidence import Evidence
 from core.judgement.calibration import Calibration
 from core.judgement.cases import Case
-from core.search import Evidence
 
 Numbers = NDArray[np.float64]
 
@@ -71,11 +71,13 @@ class Recalibration:
         }
 
 
-def recalibrate(cases: Sequence[Case], shipped: Calibration, in_force: Calibration, threshold: int) -> Recalibration:
+def recalibrate(
+    cases: Sequence[Case], shipped: Calibration, in_force: Calibration, threshold: int, *, keep_order: bool = False
+) -> Recalibration:
     """Fit on the past, compare on what came later; nothing is written.
 
     `cases` in order of time, judged by one model; those without whole evidence are passed over. `threshold`: of the
-    approvals that count as acted on.
+    approvals that count as acted on; `keep_order`: Platt's scaling however many there are.
     """
     usable = [case for case in cases if case.judged.evidence]
     if len(usable) < LEAST:
@@ -83,7 +85,7 @@ def recalibrate(cases: Sequence[Case], shipped: Calibration, in_force: Calibrati
     half, end = len(usable) // 2, len(usable) * 3 // 4
     past, later = usable[:half], usable[half:end]
     rarer = min(sum(case.right for case in past), sum(not case.right for case in past))
-    way = "completo" if len(past) >= PLENTY and rarer >= RARER else "platt"
+    way = "completo" if not keep_order and len(past) >= PLENTY and rarer >= RARER else "platt"
     until = later[-1].judged.when
     candidate = _fitted(past, shipped, every_weight=way == "completo").model_copy(
         update={"fitted": {"metodo": way, "resultados": len(past), "hasta": until}}

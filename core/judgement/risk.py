@@ -1,10 +1,14 @@
 """`RIESGO_MAXIMO` to a threshold per kind of action, certified on the outcomes that the desk has recorded.
 
 - *What counts*: labelled decisions that the critic had nothing against, judged by the same model, whose approval the
-  calibration in force gives (made by it, or by one that puts candidates in the same order: then it is computed anew),
-  and later than what that calibration was fitted and compared on. So the past fits and the later part certifies.
+  calibration in force gives (made by it, or by one that puts candidates in the same order: then it is computed anew).
+- *Order of time*: what a calibration was fitted and compared on does not certify it; what came later does. The shipped
+  one has seen nothing of the desk. Platt's scaling of it cuts the same order of candidates, which no outcome chose, at
+  other numbers: there the outcomes that it was fitted on count too.
 - *Per kind* where a kind has `OWN` outcomes of its own; the other kinds share one threshold, from their own outcomes.
   Actions fall into these groups without overlap, so a share held in each is held over all; each holds with 95 %.
+- *A fit of every weight* orders candidates anew: what it would do is not what was done, so the outcomes of before
+  certify nothing for it. With `RIESGO_MAXIMO` the refit is therefore Platt's.
 - *Selection*: outcomes exist only above the threshold that was in force, so nothing below can be certified. To find out
   whether a lower one would do, act by proposals (`politica.toml`) with a lower `CRITIC_APPROVAL_THRESHOLD` for a while.
 - *Nothing certified*: `CRITIC_APPROVAL_THRESHOLD`, or the strictest threshold that a greater risk would ask for where
@@ -12,10 +16,11 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.catalogue import CatalogueEntry, Resolution
 from core.judgement.bound import CONFIDENCE, Certified, Trial, certify, least_risk, trials_of, upper_bound
 from core.judgement.calibration import Calibration
 from core.judgement.cases import Case, Judged, cases_of, judged_of, last_judge
@@ -80,12 +85,13 @@ class Thresholds:
     @property
     def default(self) -> int:
         """For every kind without one of its own."""
-        return self.rules[-1].threshold if self.rules else self.fallback
+        shared = [rule.threshold for rule in self.rules if rule.group in (OTHERS, ALL)]
+        return shared[0] if shared else max([self.fallback, *self.by_kind.values()])
 
     @property
     def by_kind(self) -> dict[str, int]:
         """Of the kinds with one of their own."""
-        return {rule.group: rule.threshold for rule in self.rules[:-1]}
+        return {rule.group: rule.threshold for rule in self.rules if rule.group not in (OTHERS, ALL)}
 
     @property
     def certain(self) -> bool:
@@ -128,6 +134,8 @@ class Experience:
     judge: str
     cases: Sequence[Case]
     recent: Sequence[Judged] = ()
+    kinds: Collection[str] | None = None
+    """Of action that the catalogue has; None: not known, so there may be others."""
 
     def thresholds(self, risk: float, fallback: int) -> Thresholds:
         """For an allowed share of wrong actions."""
@@ -135,14 +143,17 @@ class Experience:
         counts = Counter(kind for kind, _, _ in usable)
         own = sorted(kind for kind, count in counts.items() if count >= OWN)
         groups = {kind: [(a, good) for k, a, good in usable if k == kind] for kind in own}
-        groups[OTHERS if own else ALL] = [(a, good) for k, a, good in usable if k not in own]
+        if self.kinds is None or not set(own) >= set(self.kinds):
+            groups[OTHERS if own else ALL] = [(a, good) for k, a, good in usable if k not in own]
         rules = tuple(_rule(group, outcomes, risk, fallback) for group, outcomes in groups.items())
         made = Thresholds(risk, fallback, rules, unusable)
         return Thresholds(risk, fallback, rules, unusable, self._coverage(made))
 
     def _usable(self) -> tuple[list[tuple[str, int, bool]], dict[str, int]]:
         """(kind, approval, right) of the outcomes that certify, and why the others do not."""
-        until = str(self.calibration.fitted.get("hasta", ""))
+        before = self.calibration.before
+        same_order = before is not None and self.calibration.ranks_as(before)
+        until = "" if same_order else str(self.calibration.fitted.get("hasta", ""))
         found: list[tuple[str, int, bool]] = []
         why: Counter[str] = Counter()
         for case in self.cases:
@@ -183,9 +194,16 @@ class Experience:
 
 
 def read_experience(
-    ledger: Ledger, versions: Versions, embeddings: str, silent_days: int, judge: str | None = None
+    ledger: Ledger,
+    versions: Versions,
+    embeddings: str,
+    silent_days: int,
+    entries: Iterable[CatalogueEntry],
+    judge: str = "",
 ) -> Experience:
-    """What the ledger teaches about the calibration in force; `judge`: the model that judges, by default the last one.
+    """What the ledger teaches about the calibration in force, for the kinds of action of the catalogue, `entries`.
+
+    `judge`: the model that judges, by default the last one.
 
     Raises `DependencyError`, and `UsageError` where a calibration is broken.
     """
@@ -195,9 +213,10 @@ def read_experience(
     return Experience(
         versions.in_force(embeddings),
         versions.known(embeddings),
-        last_judge(recent) if judge is None else judge,
+        judge or last_judge(recent),
         cases,
         recent,
+        {entry.kind for entry in entries if entry.resolution is not Resolution.MANUAL} or None,
     )
 
 

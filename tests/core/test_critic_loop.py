@@ -8,13 +8,14 @@ import pytest
 from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import CriticLoop, Limits, Status, Verdict
 from core.errors import Retryable
+from core.evidence import Evidence
 from core.judgement import Calibration
 from core.knowledge import KnownEntry
 from core.knowledge.entry import prepare
 from core.marks import Mark
 from core.ports import Capabilities, Critique
 from core.reason import Reason
-from core.search import Candidate, Evidence
+from core.search import Candidate
 from core.trace import timing
 
 OWN = "palabras de la incidencia"

@@ -14,12 +14,13 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Proposal, Rejection, Status, Verdict
 from core.decision import Decision
 from core.errors import DependencyError
+from core.evidence import Evidence
 from core.knowledge.entry import prepare
 from core.ports import Critique
 from core.reason import Reason
 from core.rejected import COLUMNS, rejected_rows, write_rejected
 from core.report import IncidentResult, Result
-from core.search import Candidate, Evidence
+from core.search import Candidate
 
 DAY = datetime(2026, 3, 31, 23, 59)  # noqa: DTZ001 - only the date counts
 ENTRY = prepare(

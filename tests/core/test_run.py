@@ -15,13 +15,14 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Proposal, Rejection, Status, Verdict
 from core.decision import Decision
 from core.errors import DependencyError, Retryable, Terminal, UsageError
+from core.evidence import Evidence
 from core.incident import Incident
 from core.knowledge.entry import prepare
 from core.ports import Critique, DeskListing
 from core.reason import Reason
 from core.report import Expected, IncidentResult, Result
 from core.run import Run, Selection, select
-from core.search import Candidate, Evidence
+from core.search import Candidate
 from core.trace import current
 
 
