@@ -1,4 +1,4 @@
-"""core/judgement.py: approval never falls with better evidence, and no bad number or file buys any."""
+"""core/judgement/calibration: approval never falls with better evidence, and no bad number or file buys any."""
 
 import json
 import math
