@@ -14,12 +14,11 @@ import pytest
 
 import batch_mantenimiento_globales as door
 from api.memory import MemoryDesk
-from core.judgement import versions
 from core.batch import CATALOGUE
 from core.catalogue import CatalogueEntry, Resolution, read_catalogue, write_catalogue
 from core.errors import Retryable, StageError
 from core.incident import Incident
-from core.judgement import Calibration
+from core.judgement import Calibration, versions
 from core.knowledge import KnowledgeBase, open_client
 from core.ports import Capabilities, Suggestion
 from core.reason import Reason
