@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,6 +14,8 @@ from core.ledger.store import Ledger
 
 _ORPHAN = "e-"
 """What the id of a label starts with that belongs to no decision yet."""
+_CHUNK = 500
+"""Incidents per query."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,6 @@ class Hindsight:
                 loose[outcome.incident, outcome.entry or ""].append(outcome.label)
             else:
                 said[outcome.decision].append(outcome.label)
-        for (incident, entry), labels in loose.items():
-            last = _last_on(self._ledger.of_incident(incident), entry)
-            if last:
-                said[last.id] += labels
         own = sa.exists().where(outcomes.c.decision == decisions.c.id)
         loose_ones = sa.exists().where(
             outcomes.c.decision.startswith(_ORPHAN),
@@ -63,6 +61,11 @@ class Hindsight:
             outcomes.c.entry == decisions.c.entry,
         )
         found = self._records(sa.and_(decisions.c.kind != UNDO, sa.or_(own, loose_ones)))
+        on_row: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for record in found:
+            on_row[record.incident, record.entry or ""].append(record)
+        for key in on_row.keys() & loose.keys():
+            said[_last(on_row[key]).id] += loose[key]
         return [(record, tuple(said[record.id])) for record in found if record.id in said]
 
     def silent(self, age: timedelta) -> list[Record]:
@@ -88,8 +91,9 @@ class Hindsight:
         an undoing stays beside it."""
         counts = {"acted": 0, "left": 0, "waiting": 0}
         rows: list[LabelledOutcome] = []
+        known = self._last_on_row({said.incident for said in labels})
         for said in labels:
-            record = _last_on(self._ledger.of_incident(said.incident), said.entry)
+            record = known.get((said.incident, said.entry))
             counts["waiting" if record is None else "left" if record.phase is Phase.LEFT else "acted"] += 1
             rows.append(
                 LabelledOutcome(
@@ -108,16 +112,25 @@ class Hindsight:
                 connection.execute(sa.insert(outcomes).values(row.model_dump()))
         return Taken(**counts)
 
+    def _last_on_row(self, incidents: Iterable[str]) -> dict[tuple[str, str], Record]:
+        """(incident, row) -> the decision that a label on them is about."""
+        found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        codes = sorted(incidents)
+        for start in range(0, len(codes), _CHUNK):
+            some = decisions.c.incident.in_(codes[start : start + _CHUNK])
+            for record in self._records(sa.and_(decisions.c.kind != UNDO, some)):
+                found[record.incident, record.entry or ""].append(record)
+        return {key: _last(records) for key, records in found.items()}
+
     def _records(self, condition: sa.ColumnElement[bool]) -> list[Record]:
         query = sa.select(decisions).where(condition).order_by(decisions.c.created, decisions.c.id)
         with self._ledger.reading() as connection:
             return [Record.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
 
-def _last_on(records: Sequence[Record], entry: str) -> Record | None:
-    """The last that acted or proposed with this row; failing that, the last that left it to a person."""
-    on_row = [record for record in records if record.entry == entry and record.kind != UNDO]
-    return max(on_row, key=lambda r: (r.phase is not Phase.LEFT, r.created), default=None)
+def _last(records: Sequence[Record]) -> Record:
+    """The last that acted or proposed; failing that, the last that left it to a person."""
+    return max(records, key=lambda record: (record.phase is not Phase.LEFT, record.created))
 
 
 def _orphan(said: Said) -> str:
