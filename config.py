@@ -183,6 +183,28 @@ class Settings(BaseSettings):
         description="Aprobación mínima (0–100) para actuar sin una persona.",
         json_schema_extra=documentation("Least approval (0–100) to act without a person.", unit="%"),
     )
+    riesgo_maximo: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        description="Parte de las acciones automáticas que puede salir mal (0.05: el 5 %). El umbral sale entonces de "
+        "los resultados etiquetados. Vacía: CRITIC_APPROVAL_THRESHOLD.",
+        json_schema_extra=documentation(
+            "Share of the automatic actions allowed to be wrong (0.05: 5 %). The threshold then comes from the "
+            "labelled outcomes. Empty: CRITIC_APPROVAL_THRESHOLD."
+        ),
+    )
+    acierto_por_silencio_dias: int = Field(
+        0,
+        ge=0,
+        le=365,
+        description="Días sin que nadie diga nada tras los que una acción confirmada cuenta como acertada. 0: el "
+        "silencio no cuenta.",
+        json_schema_extra=documentation(
+            "Days of silence after which a confirmed action counts as right. 0: silence does not count.",
+            unit="días|days",
+        ),
+    )
     max_retries_critic: int = Field(
         2,
         ge=0,
@@ -279,13 +301,6 @@ class Settings(BaseSettings):
     )
 
     # Later issues read these; they are part of the contract already.
-    riesgo_maximo: float | None = Field(
-        None,
-        gt=0,
-        le=0.5,
-        description="Parte de las acciones automáticas que puede salir mal. Aún sin uso.",
-        json_schema_extra=documentation("Share of the automatic actions allowed to be wrong. Not used yet."),
-    )
     loki_url: Url = Field(
         None,
         description="Loki, adonde van también las líneas del registro. Vacía: solo al disco.",

@@ -214,11 +214,11 @@ async def _work(settings: Settings, incidents: int, ready: Callable[[], object])
         resources = ROOT / "resources"
         knowledge.build(read_inputs(resources / CATALOGUE, fixes_beside(resources)).entries)
         async with bench_pipeline(settings, knowledge, embedder, warm) as (pipeline, hands):
-            run = Run(settings.directorio_recursos, "banco", settings.critic_approval_threshold, hands)
+            run = Run(settings.directorio_recursos, "banco", hands)
             await run.over(await select(warm, Selection()), pipeline.work, asyncio.Event())
         async with bench_pipeline(settings, knowledge, embedder, desk) as (pipeline, hands):
             ready()
-            run = Run(settings.directorio_recursos, "banco", settings.critic_approval_threshold, hands)
+            run = Run(settings.directorio_recursos, "banco", hands)
             start, cpu = time.perf_counter(), time.process_time()
             with run.told():
                 await run.over(await select(desk, Selection()), pipeline.work, asyncio.Event())

@@ -1,7 +1,7 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -10,10 +10,13 @@ from config import Environment, Settings
 from core.errors import DependencyError
 
 if TYPE_CHECKING:
+    from core.catalogue import CatalogueEntry
     from core.database import Database
     from core.execute import Executor, Guard
     from core.judgement import Calibration
+    from core.judgement.risk import Thresholds
     from core.knowledge import KnowledgeBase, KnownEntry
+    from core.ledger import Ledger
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
@@ -69,6 +72,31 @@ def forget_old(settings: Settings) -> None:
         return
     if decisions or calls:
         logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
+
+
+def open_thresholds(
+    settings: Settings, ledger: "Ledger", entries: "Iterable[CatalogueEntry]", judge: str
+) -> "Thresholds":
+    """The least approvals to act in this run: by `RIESGO_MAXIMO`, or by hand. Says in the log what is not certified.
+
+    Raises `DependencyError`, and `UsageError` where a calibration is broken.
+    """
+    from core.judgement.risk import Thresholds, read_experience
+    from core.judgement.versions import Versions
+
+    fallback = settings.critic_approval_threshold
+    if settings.riesgo_maximo is None:
+        return Thresholds(None, fallback)
+    versions, silence = Versions(settings.directorio_estado), settings.acierto_por_silencio_dias
+    experience = read_experience(ledger, versions, settings.embedding_model, silence, entries, judge)
+    thresholds = experience.thresholds(settings.riesgo_maximo, fallback)
+    for rule in thresholds.rules:
+        told = {"group": rule.group, "threshold": rule.threshold, "why": rule.told}
+        if rule.certified:
+            logger.info("umbral en vigor", extra={"action": "threshold", **told})
+        else:
+            logger.warning("umbral en vigor, sin certificar", extra={"action": "threshold", **told})
+    return thresholds
 
 
 @asynccontextmanager
@@ -195,7 +223,7 @@ async def open_pipeline(
     from core.critic_loop import CriticLoop, Limits
     from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
-    from core.judgement import load_calibration
+    from core.judgement.versions import Versions
     from core.ledger import open_ledger
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
@@ -210,18 +238,21 @@ async def open_pipeline(
     policy = read_policy(settings.directorio_recursos)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
-        calibration = load_calibration(settings.embedding_model)
+        calibration = Versions(settings.directorio_estado).in_force(settings.embedding_model)
         ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
         outside = await stack.enter_async_context(open_desk(settings))
         tasks = await stack.enter_async_context(open_tasks(settings))
         journaled = JournaledTasks(tasks, scrub)
+        thresholds = open_thresholds(settings, ledger, searcher.entries.values(), tasks.model_name)
         loop = CriticLoop(
             searcher,
             journaled,
             calibration,
-            Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
+            Limits(
+                thresholds.default, settings.max_retries_critic, settings.candidatos_juicio, by_kind=thresholds.by_kind
+            ),
         )
         attachments = AttachmentReader(
             outside.desk.attachment,
@@ -243,7 +274,8 @@ async def open_pipeline(
         def facts() -> dict[str, Any]:
             return {
                 "modelo": tasks.model_name,
-                "umbral": settings.critic_approval_threshold,
+                "umbral": thresholds.default,
+                "riesgo": thresholds.facts(),
                 "registros_perdidos": tasks.lost_records,
             }
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.catalogue import Resolution
+from core.catalogue import CatalogueEntry, Resolution
 from core.judgement import Calibration
 from core.knowledge import KnownEntry
 from core.ports import Critique, LanguageTasks
@@ -49,6 +49,8 @@ class Rejection:
     proposal: Proposal
     reason: Reason
     critique: Critique
+    threshold: int
+    """The one in force for that row."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Verdict:
     rejections: tuple[Rejection, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     """The best few of the last search, judged or not: what a person is shown."""
+    basis: tuple[str, str] | None = None
+    """What the approvals were made with: the calibration's fingerprint and the judge's name."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +75,16 @@ class Limits:
     retries: int
     judged: int
     """Candidates the model judges in each try."""
+    by_kind: Mapping[str, int] = field(default_factory=dict)
+    """Thresholds of kinds of action (`cierre`, …, `api|<sistema>`) that have one of their own."""
     rival: int = 10
     """Another candidate with another resolution this close in approval leaves the choice to a person."""
     undecided: int = 20
     """A best approval below this settles that nothing fits: the model is not asked for other words."""
+
+    def threshold_for(self, entry: CatalogueEntry) -> int:
+        """The least approval to act by this row."""
+        return self.by_kind.get(entry.kind, self.threshold)
 
 
 class CriticLoop:
@@ -85,6 +95,7 @@ class CriticLoop:
         self._tasks = tasks
         self._calibration = calibration
         self._limits = limits
+        self._basis = (calibration.fingerprint, tasks.model_name)
 
     async def decide(self, text: str, search_text: str, tried: Tried = _untried) -> Verdict:
         """Is it a known problem? Whether its solution may be carried out now is asked of `core.preconditions`.
@@ -119,7 +130,8 @@ class CriticLoop:
                 status, reason, critique = await self._criticise(text, proposal, judged, tried)
             if status is not Status.REJECTED:
                 return self._verdict(status, reason, proposal, rejections, first)
-            rejections.append(Rejection(attempt, proposal, reason, critique))
+            threshold = self._limits.threshold_for(proposal.candidate.entry)
+            rejections.append(Rejection(attempt, proposal, reason, critique, threshold))
             logger.info("propuesta rechazada", extra={"action": "critic_rejected", "approval": proposal.approval})
             if attempt > self._limits.retries or proposal.approval < self._limits.undecided:
                 break
@@ -130,7 +142,9 @@ class CriticLoop:
     def _worth_judging(self, candidates: list[Candidate], judged: Collection[str]) -> list[Candidate]:
         """The best few that a sure judge could lift over the threshold and that it has not seen."""
         hopeful = (c for c in candidates[: self._limits.judged * 2] if c.entry.id not in judged)
-        able = [c for c in hopeful if self._calibration.best_possible(c.evidence) >= self._limits.threshold]
+        able = [
+            c for c in hopeful if self._calibration.best_possible(c.evidence) >= self._limits.threshold_for(c.entry)
+        ]
         return able[: self._limits.judged]
 
     async def _choose(
@@ -154,7 +168,7 @@ class CriticLoop:
         if tried(entry):
             reason = Reason.ALREADY_TRIED
             return Status.ALREADY_TRIED, reason, _critique(proposal, reason)
-        if proposal.approval < self._limits.threshold:
+        if proposal.approval < self._limits.threshold_for(entry):
             reason = Reason.BELOW_THRESHOLD
             return Status.REJECTED, reason, _critique(proposal, reason)
         if self._judge_disagrees(proposal, judged):
@@ -206,7 +220,8 @@ class CriticLoop:
     ) -> Verdict:
         if proposal and status is Status.APPROVED and proposal.candidate.entry.resolution is Resolution.MANUAL:
             reason = Reason.MANUAL_ENTRY
-        return Verdict(status, reason, proposal, tuple(rejections), tuple(candidates[: self._limits.judged]))
+        shown = tuple(candidates[: self._limits.judged])
+        return Verdict(status, reason, proposal, tuple(rejections), shown, self._basis if proposal else None)
 
 
 def _same_action(one: Proposal, other: Proposal) -> bool:

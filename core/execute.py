@@ -55,6 +55,9 @@ class Executor:
         Raises `StageError`: the desk refused, does not answer, or does not confirm.
         """
         if isinstance(decision.action, LeaveToHuman):
+            kind = decision.entry.kind if decision.entry else decision.action.kind
+            left = self._record(incident, decision, kind, Autonomy.MANUAL)
+            await ask(self._ledger.leave, left.model_copy(update={"reason": decision.action.reason.value}))
             return await self._leave(incident, decision, decision.action.reason)
         barred = await self.precedents.bar(incident, decision, approved=approved)
         if barred and not barred.done and not barred.proposed:

@@ -61,14 +61,12 @@ class QueuedWork:
         *,
         tag: str,
         run: str,
-        threshold: int,
         scrub: Callable[[str], str],
     ) -> None:
         self._desk = desk
         self._work = work
         self._tag = tag
         self._run = run
-        self._threshold = threshold
         self._scrub = scrub
 
     async def __call__(self, item: Item, steps: Steps, begun: int) -> Json:
@@ -82,7 +80,7 @@ class QueuedWork:
                 logger.exception("fallo inesperado", extra={"action": "internal_error"})
                 result, decision = failed(item.code, Reason.INTERNAL_ERROR, type(error).__name__), None
             logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
-            rows = rejected_rows(self._run, result, decision, self._threshold) if decision else []
+            rows = rejected_rows(self._run, result, decision) if decision else []
             kept = result.model_dump(mode="json", exclude_defaults=True)
             return {"resultado": kept | {"detalle": self._scrub(result.detalle)}, "rechazos": rows}
 

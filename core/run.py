@@ -93,7 +93,6 @@ class Run:
 
     resources: Path
     version: str
-    threshold: int
     hands: int
     simulate: bool = False
     expected: dict[str, Expected] | None = None
@@ -112,7 +111,7 @@ class Run:
         def done(ended: tuple[IncidentResult, Decision]) -> None:
             result, decision = ended
             results.append(result)
-            rows.extend(rejected_rows(self.id, result, decision, self.threshold))
+            rows.extend(rejected_rows(self.id, result, decision))
             logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
             if progress:
                 progress(len(results), len(listing.incidents) + len(listing.invalid))
@@ -125,7 +124,7 @@ class Run:
     def told(self) -> Iterator[None]:
         """Logs that the run begins, and that it is cut short where the block raises; its good end is `tell`'s."""
         begun = {"action": "run_started", "run": self.id, "version": self.version, "hands": self.hands}
-        logger.info("ejecución empezada", extra={**begun, "simulated": self.simulate, "threshold": self.threshold})
+        logger.info("ejecución empezada", extra={**begun, "simulated": self.simulate})
         try:
             with tracing(run=self.id):
                 yield

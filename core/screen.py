@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from core.judgement.risk import ALL
 from core.reason import Reason
 from core.report import IncidentResult, Result, RunReport
 
@@ -134,6 +135,7 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
     if summary["rechazadas_por_el_critico"]:
         where = escape(str(summary.get("rechazos")))
         yield f"Rechazadas por el crítico: {summary['rechazadas_por_el_critico']} ({where})"
+    yield from _thresholds(summary.get("riesgo") or {}, summary.get("umbral"))
     if against := summary.get("contra_lo_esperado"):
         wrong = f": {escape(', '.join(against['cuales']))}" if against["cuales"] else ""
         yield (
@@ -144,3 +146,19 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
         yield f"[bold]Sin empezar: {summary['sin_empezar']}[/bold]. Repita la orden para continuar."
     if summary.get("registros_perdidos"):
         yield f"[bold]Atención:[/bold] {summary['registros_perdidos']} llamadas al modelo no se han podido guardar."
+
+
+def _thresholds(risk: dict[str, Any], threshold: int | None) -> Iterable[str]:
+    """Which threshold was in force, and why; what is not certified is said so that nobody overlooks it."""
+    if not risk.get("maximo"):
+        if threshold is not None:
+            yield f"Umbral: {threshold}, puesto a mano (sin RIESGO_MAXIMO)"
+        return
+    for rule in risk["umbrales"]:
+        group = "" if rule["tipo"] == ALL else f" ({escape(rule['tipo'])})"
+        yield f"Umbral{group}: {rule['umbral']}, {rule['motivo']}"
+    if not risk["certificado"]:
+        yield (
+            f"[bold]Atención:[/bold] RIESGO_MAXIMO={risk['maximo']:g} no está garantizado donde dice «sin certificar». "
+            "Detalle: python -m core.judgement riesgo"
+        )

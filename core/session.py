@@ -34,7 +34,6 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
             run = Run(
                 settings.directorio_recursos,
                 program_version(),
-                settings.critic_approval_threshold,
                 works.hands,
                 options.simular,
                 works.outside.expected,
@@ -72,7 +71,7 @@ async def _worked(
     from core.steps import Json, Steps
 
     desk, tag, grace = works.outside.desk, settings.etiqueta, settings.plazo_parada
-    work = QueuedWork(desk, works.pipeline.work, tag=tag, run=run.id, threshold=run.threshold, scrub=scrub)
+    work = QueuedWork(desk, works.pipeline.work, tag=tag, run=run.id, scrub=scrub)
 
     async def unless_paused(item: Item, steps: Steps, begun: int) -> Json:
         await works.guard.switch.gate(stop, wait=options.trabajador)

@@ -7,8 +7,9 @@ Every line has `time`, `level`, `logger`, `message` and `action`; and, where the
 from collections.abc import Mapping
 
 RUN: Mapping[str, str] = {
-    "run_started": "version, hands, simulated, threshold",
+    "run_started": "version, hands, simulated",
     "run_done": "incidents, left, ms, automatica, propuesta, humano, error",
+    "threshold": "group, threshold, why: at a run's start, for each kind of action that has its own",
     "run_failed": "error: the run was cut short",
     "incident_done": "result, reason, approval, ms",
     "stage_done": "ms, failed; a stage that is gone through twice has two lines",
@@ -50,6 +51,9 @@ TROUBLE: Mapping[str, str] = {
     "history_failing": "error",
     "history_lost": "calls",
     "retention_failed": "error",
+    "examples_unread": "error: the rows keep the examples they had",
+    "replay_not_kept": "error: a replay cut short would begin anew",
+    "replay_not_forgotten": "error",
 }
 """What went wrong and was borne."""
 

@@ -8,13 +8,14 @@ import pytest
 from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import CriticLoop, Limits, Status, Verdict
 from core.errors import Retryable
+from core.evidence import Evidence
 from core.judgement import Calibration
 from core.knowledge import KnownEntry
 from core.knowledge.entry import prepare
 from core.marks import Mark, was_tried
 from core.ports import Capabilities, Critique
 from core.reason import Reason
-from core.search import Candidate, Evidence
+from core.search import Candidate
 from core.trace import timing
 
 OWN = "palabras de la incidencia"
@@ -329,3 +330,20 @@ async def test_too_few_logits_are_an_error() -> None:
 
     with pytest.raises(ValueError, match="shorter"):
         await _decide(FixedSearcher([_candidate(A), _candidate(B)]), Short({}))
+
+
+@pytest.mark.parametrize(
+    ("own", "threshold", "status"),
+    [
+        pytest.param({"cierre": 96}, 65, Status.REJECTED, id="a stricter one of its own"),
+        pytest.param({"cierre": 95}, 100, Status.APPROVED, id="a laxer one of its own"),
+        pytest.param({"en espera": 99}, 65, Status.APPROVED, id="another kind's"),
+    ],
+)
+async def test_a_kind_may_have_a_threshold_of_its_own(own: dict[str, int], threshold: int, status: Status) -> None:
+    tasks = ScriptedTasks({"a": SURE})
+    loop = CriticLoop(FixedSearcher([_candidate(A)]), tasks, CALIBRATION, Limits(threshold, 0, 3, by_kind=own))
+    verdict = await loop.decide("texto para el modelo", OWN)
+    assert verdict.status is status
+    assert [rejection.threshold for rejection in verdict.rejections] == ([96] if status is Status.REJECTED else [])
+    assert verdict.basis == (CALIBRATION.fingerprint, tasks.model_name)

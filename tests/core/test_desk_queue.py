@@ -55,7 +55,7 @@ class World:
         self.stop.clear()
         self.worked.clear()
         async with open_queue(Database(self.folder), self._work, hands=2, stop=self.stop) as queue:
-            desk_queue = DeskQueue(queue, self.desk, TAG, Run(self.folder / "r", "1", 65, 2), 30)
+            desk_queue = DeskQueue(queue, self.desk, TAG, Run(self.folder / "r", "1", 2), 30)
             if serve:
                 report, _ = await desk_queue.serve(selection, 5.0, 0.05, self.stop)
             else:

@@ -10,8 +10,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -26,8 +28,11 @@ from core.build import Outside, open_database, open_knowledge
 from core.catalogue import CatalogueEntry, Resolution
 from core.decision import Decision
 from core.errors import Retryable
+from core.evidence import Evidence
 from core.incident import Incident
-from core.ledger import open_ledger
+from core.judgement import load_calibration
+from core.judgement.cases import judged_of
+from core.ledger import JUDGED_WITH, Hindsight, Label, Phase, Record, open_ledger
 from core.pipeline import Pipeline
 from core.ports import Capabilities, DeskListing, Embedder
 from core.reason import Reason
@@ -214,6 +219,74 @@ def test_it_works_the_queue_shows_and_reports(
         "INC-2": "humano",
     }
     assert report.name in told.replace("\n", "")
+
+
+def _outcomes(settings: Settings, count: int, approval: int, judge: str = "scripted", **fields: Any) -> None:
+    """Right outcomes of earlier decisions, by the calibration in force."""
+    fit = load_calibration(settings.embedding_model)
+    made = {"tipo": "cierre", "calibracion": fit.fingerprint, "juez": judge}
+    evidence = json.dumps({"logit": 1.0, **asdict(Evidence()), JUDGED_WITH: made})
+    given = {"kind": "cierre", "phase": Phase.INTENDED, "entry": "e1", "evidence": evidence, "approval": approval}
+    with open_ledger(open_database(settings)) as ledger:
+        for number in range(count):
+            record = Record.model_validate({"id": f"d-{approval}-{number}", "incident": f"V-{number}"} | given | fields)
+            ledger.intend(record, again=(), caps={})
+            ledger.label(record, Label.RIGHT, "ana")
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    ("judge", "threshold", "told"),
+    [
+        pytest.param("scripted", 100, "certificado: 0 equivocadas en 60; riesgo de 4.9 % como mucho", id="certified"),
+        pytest.param("otro", 65, "sin certificar: no hay resultados etiquetados que valgan", id="nothing usable"),
+    ],
+)
+def test_the_allowed_risk_sets_the_threshold_of_the_run(
+    judge: str,
+    threshold: int,
+    told: str,
+    folders: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("RIESGO_MAXIMO", "0.05")
+    _outcomes(Settings(), 60, 100, judge)
+    assert main.main([]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"Umbral: {threshold}, {told}" in shown
+    assert ("RIESGO_MAXIMO=0.05 no está garantizado" in shown) is (threshold == 65)
+    [report] = (folders / "r" / "reportes").iterdir()
+    summary = json.loads(report.read_text("utf-8"))["resumen"]
+    assert summary["umbral"] == threshold
+    assert summary["riesgo"]["maximo"] == 0.05
+    assert summary["riesgo"]["umbrales"][0]["umbral"] == threshold
+
+
+@pytest.mark.usefixtures("desk")
+def test_what_a_run_found_is_kept_for_labels(folders: Path) -> None:
+    assert main.main([]) == 0
+    with open_ledger(open_database(Settings())) as ledger:
+        found = {one.incident: judged_of(one) for one in Hindsight(ledger).recent(9)}
+    acted, left = found["INC-1"], found["INC-2"]
+    assert (acted.acted, acted.kind, acted.judge) == (True, "cierre", "scripted")
+    assert (left.acted, left.kind) == (False, "cierre")
+    fit = load_calibration("e5+use")
+    assert acted.evidence is not None
+    assert fit.approval(acted.evidence, acted.logit) == acted.approval
+    assert acted.calibration == fit.fingerprint
+
+
+def test_a_broken_calibration_stops_the_start(
+    desk: MemoryDesk, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders / "e" / "calibraciones").mkdir()
+    (folders / "e" / "calibraciones" / "en_vigor.json").write_text('{"e5+use": "v0007"}', "utf-8")
+    assert main.main([]) == 2
+    told = capsys.readouterr().err
+    assert "v0007.json no se puede leer" in told
+    assert "python -m core.judgement volver" in told
+    assert desk.changes == []
 
 
 def test_json_is_all_there_is_on_the_output(desk: MemoryDesk, capfd: pytest.CaptureFixture[str]) -> None:

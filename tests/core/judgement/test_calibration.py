@@ -1,4 +1,4 @@
-"""core/judgement.py: approval never falls with better evidence, and no bad number or file buys any."""
+"""core/judgement/calibration: approval never falls with better evidence, and no bad number or file buys any."""
 
 import json
 import math
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UsageError
+from core.evidence import Evidence
 from core.judgement import Calibration, load_calibration
-from core.search import Evidence
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS
 
