@@ -12,8 +12,9 @@ from core.errors import DependencyError
 if TYPE_CHECKING:
     from core.database import Database
     from core.execute import Executor, Guard
+    from core.incident_trace import Work
+    from core.judgement import Calibration
     from core.knowledge import KnowledgeBase
-    from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
     from llm.tasks import ModelTasks
@@ -89,6 +90,20 @@ async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
         yield ModelTasks(provider, history, slots=slots)
 
 
+def open_calibration(settings: Settings) -> "Calibration":
+    """The calibration in force: this machine's, or the one that `CALIBRACION` names in MLflow's registry.
+
+    Raises `UsageError` or `DependencyError` when that one cannot be had: no other takes its place.
+    """
+    if settings.calibracion:
+        from finetune.model_registry import load_named
+
+        return load_named(settings)
+    from core.judgement import load_calibration
+
+    return load_calibration(settings.embedding_model)
+
+
 @contextmanager
 def open_summariser(settings: Settings) -> Iterator[Callable[[str], str]]:
     """`batch.py --resumir`: one text to its summary."""
@@ -156,7 +171,8 @@ def _demo_expected() -> "dict[str, Expected]":
 class Works:
     """A pipeline ready to work, with what the door needs beside it."""
 
-    pipeline: "Pipeline"
+    work: "Work"
+    """One incident from desk to result, traced where that is asked for."""
     outside: Outside
     hands: int
     """Incidents that may be in hand at a time."""
@@ -176,7 +192,6 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     from core.critic_loop import CriticLoop, Limits
     from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
-    from core.judgement import load_calibration
     from core.ledger import open_ledger
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
@@ -189,8 +204,10 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
     if hands:  # the provider, too, goes by how many there are
         settings = settings.model_copy(update={"concurrencia": hands})
     policy = read_policy(settings.directorio_recursos)
+    calibration = open_calibration(settings)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
+        traced = stack.enter_context(_tracing(settings))
         ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
@@ -200,7 +217,7 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         loop = CriticLoop(
             searcher,
             journaled,
-            load_calibration(settings.embedding_model),
+            calibration,
             Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
         )
         attachments = AttachmentReader(
@@ -226,4 +243,20 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard)
+        yield Works(traced(pipeline.work), outside, settings.concurrencia or tasks.concurrency, facts, executor, guard)
+
+
+@contextmanager
+def _tracing(settings: Settings) -> "Iterator[Callable[[Work], Work]]":
+    """With `TRAZAS_MLFLOW=si`, one trace per incident goes to MLflow; at the end a bounded wait for the last ones."""
+    if settings.trazas_mlflow == "no":
+        yield lambda work: work
+        return
+    from core.incident_trace import traced
+    from observabilidad.traces import open_traces
+
+    sender = open_traces(settings)
+    try:
+        yield lambda work: traced(work, sender.record)
+    finally:
+        sender.close()

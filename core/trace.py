@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
+from core.spans import spanning
+
 
 @dataclass(frozen=True)
 class Trace:
@@ -56,7 +58,7 @@ def stage(name: str) -> Iterator[None]:
     """A stage of one incident's way: named in the trace, its seconds counted."""
     start = time.perf_counter()
     try:
-        with tracing(stage=name):
+        with tracing(stage=name), spanning(name):
             yield
     finally:
         seconds = _timings.get()
