@@ -6,7 +6,6 @@ that does not answer. Here a trace is handed over in microseconds, what waits is
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -95,7 +94,7 @@ class TraceSender:
                 if not told:
                     logger.warning("MLflow no recibe trazas", extra={"action": "traces_failing", "error": str(error)})
                 told = True
-                if self._closed_within(self._pause):
+                if not self._pause_unless_closed():
                     return
                 continue
             told = False
@@ -109,10 +108,13 @@ class TraceSender:
             self._news.wait_for(lambda: bool(self._waiting) or self._closing)
             return self._waiting[0] if self._waiting else None
 
-    def _closed_within(self, seconds: float) -> bool:
-        until = time.monotonic() + seconds
+    def _pause_unless_closed(self) -> bool:
+        """Wait before the next try; False when this was the last: one is made after the end has come."""
         with self._news:
-            return self._news.wait_for(lambda: self._closing, until - time.monotonic())
+            if self._closing:
+                return False
+            self._news.wait_for(lambda: self._closing, self._pause)
+            return True
 
 
 def open_traces(settings: Settings) -> TraceSender:
