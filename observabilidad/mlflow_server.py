@@ -132,7 +132,9 @@ def within(seconds: float, work: Callable[[], T]) -> T:
     except TimeoutError as error:
         if future.done():  # the work's own
             raise
-        raise DependencyError(f"MLflow no ha respondido en {seconds:g} s.") from error
+        raise DependencyError(
+            f"MLflow no ha respondido en {seconds:g} s. Compruebe MLFLOW_TRACKING_URI y que no está atascado."
+        ) from error
 
 
 @contextmanager
@@ -150,8 +152,13 @@ def explained(settings: Settings) -> Iterator[None]:
             if tracking_uri(settings).startswith("http")
             else "Compruebe MLFLOW_TRACKING_URI, los permisos y el sitio en disco."
         )
-        why = re.sub(r"//[^/\s]*@", "//***@", " ".join(str(error).split()))[:200]
-        raise DependencyError(f"MLflow ({shown(settings)}) no se puede usar: {why}. {remedy}") from error
+        raise DependencyError(f"MLflow ({shown(settings)}) no se puede usar: {_why(error)}. {remedy}") from error
+
+
+def _why(error: Exception) -> str:
+    """The error's first words, without passwords; what every HTTP client says at length when nobody is there, short."""
+    text = re.sub(r"//[^/\s]*@", "//***@", " ".join(str(error).split()))
+    return "no responde" if "Max retries exceeded" in text or "timed out" in text else text[:200].rstrip(". ")
 
 
 @contextmanager

@@ -55,6 +55,11 @@ class TraceSender:
         """Traces that did not reach MLflow; final once closed."""
         return self._lost
 
+    @property
+    def waiting(self) -> int:
+        """Traces on their way."""
+        return len(self._waiting)
+
     def record(self, trace: IncidentTrace) -> None:
         """Keep a trace; returns at once."""
         with self._news:
