@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Environment, Settings
@@ -102,6 +103,20 @@ def open_calibration(settings: Settings) -> "Calibration":
     from core.judgement import load_calibration
 
     return load_calibration(settings.embedding_model)
+
+
+def tell_registry(settings: Settings, calibration: "Calibration", path: Path) -> str | None:
+    """For whoever has recalibrated: a run and a version in MLflow of what stands in `path`; the line to show.
+
+    None where MLflow is not used. One that is away is waited for a minute at most, and the line says what to do.
+    """
+    from observabilidad.mlflow_server import in_use
+
+    if not in_use(settings):
+        return None
+    from finetune.model_registry import file_of, told
+
+    return told(settings, file_of(calibration), "recalibración", path)
 
 
 @contextmanager

@@ -78,6 +78,11 @@ def told(settings: Settings, text: str, origin: str, path: Path, patience: float
     )
 
 
+def file_of(*fits: Calibration) -> str:
+    """The text of a calibration file with these fits, as `register_calibration` and `told` take it."""
+    return Calibrations(fits=fits).model_dump_json(indent=1) + "\n"
+
+
 def register_gguf(settings: Settings, path: Path, patience: float = PATIENCE) -> Registered:
     """Register a GGUF by name, size and SHA-256; the file itself stays where it is. Raises as `register_calibration`.
 

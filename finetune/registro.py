@@ -128,6 +128,9 @@ def _note(settings: Settings, path: Path) -> None:
             print(f"{record.experiment}: ejecución {keep(settings, record)}")
     elif isinstance(content, dict) and "fits" in content:
         _tell(register_calibration(settings, text, f"anotada desde {path.name}"))
+    elif isinstance(content, dict) and "calibracion" in content:  # a version fitted on a desk's own outcomes
+        text = json.dumps({"fits": [content["calibracion"]]}, ensure_ascii=False, indent=1) + "\n"
+        _tell(register_calibration(settings, text, f"recalibración {path.stem}"))
     else:
         raise UsageError(f"{path}: no es un resultado de `python -m bench.calidad` ni una calibración.")
 

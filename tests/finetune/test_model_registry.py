@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config import ROOT, Settings, load_settings
-from core.build import open_calibration
+from core.build import open_calibration, tell_registry
 from core.errors import DependencyError, UsageError
 from core.judgement import Calibrations, load_calibration
 from finetune import model_registry
@@ -155,6 +155,16 @@ def test_mlflow_away_refuses_the_start_and_loses_no_fit(tmp_path: Path) -> None:
 
 def test_who_recalibrated_is_told_how_to_choose_it(settings: Settings, tmp_path: Path) -> None:
     assert "campeon 1" in told(settings, SHIPPED, "recalibración", tmp_path / "c.json")
+
+
+def test_a_recalibration_is_handed_over(settings: Settings, tmp_path: Path) -> None:
+    better = load_calibration("e5").model_copy(update={"intercept": -1.25})
+    line = tell_registry(settings, better, tmp_path / "v0001.json")
+    assert line is not None
+    assert "versión 1" in line
+    set_alias(settings, CALIBRATION, "1")
+    assert open_calibration(settings.model_copy(update={"embedding_model": "e5"})) == better
+    assert tell_registry(load_settings(mlflow_tracking_uri="no"), better, tmp_path / "v0001.json") is None
 
 
 def test_a_gguf_is_registered_by_its_hash(settings: Settings, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from core.judgement import load_calibration
 from finetune import registro
+from finetune.model_registry import file_of
 from tests.bench.test_tracked import result
 from tests.mlflow_backend import NEEDED, QUIET, backend
 
@@ -63,6 +65,12 @@ class TestWithMlflow:
         (tmp_path / "x.json").write_text(content, "utf-8")
         assert registro.main(["anotar", str(tmp_path / "x.json")]) == 2
         assert "no es un resultado" in capsys.readouterr().err
+
+    def test_a_recalibration_kept_by_this_machine(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        fit = json.loads(file_of(load_calibration("e5")))["fits"][0]
+        (tmp_path / "v0001.json").write_text(json.dumps({"version": "v0001", "calibracion": fit}), "utf-8")
+        assert registro.main(["anotar", str(tmp_path / "v0001.json")]) == 0
+        assert "spai-calibracion: versión 1" in capsys.readouterr().out
 
     def test_mlflow_away(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
