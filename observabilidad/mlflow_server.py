@@ -29,7 +29,9 @@ OFF: Final = "no"
 """`MLFLOW_TRACKING_URI` for whoever has MLflow installed and does not want it here."""
 PATIENCE: Final = 60.0
 """Seconds that a command waits for MLflow, everything together."""
-_INSTALL: Final = "Instálelo con `pip install 'spai[mlflow]'` (mlflow-skinny y alembic)"
+PACKAGES: Final = "mlflow-skinny==3.17.2 alembic==1.20.1"
+"""The extra `mlflow` of pyproject.toml."""
+_INSTALL: Final = f"Instálelo con `pip install {PACKAGES}`"
 
 
 def in_use(settings: Settings) -> bool:

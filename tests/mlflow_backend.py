@@ -9,11 +9,11 @@ from tempfile import mkdtemp
 import pytest
 
 from config import Settings, load_settings
-from observabilidad.mlflow_server import open_client
+from observabilidad.mlflow_server import PACKAGES, open_client
 
 NEEDED = pytest.mark.skipif(
     find_spec("mlflow") is None or find_spec("alembic") is None,
-    reason="falta el extra mlflow: pip install 'spai[mlflow]'",
+    reason=f"falta el extra mlflow: pip install {PACKAGES}",
 )
 QUIET = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 """MLflow 3.17 on SQLAlchemy 2.1."""

@@ -8,6 +8,7 @@ import pytest
 from core.judgement import load_calibration
 from finetune import registro
 from finetune.model_registry import file_of
+from observabilidad.mlflow_server import PACKAGES
 from tests.bench.test_tracked import result
 from tests.mlflow_backend import NEEDED, QUIET, backend
 
@@ -82,4 +83,4 @@ def test_without_mlflow(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.setattr("observabilidad.mlflow_server.find_spec", lambda name: None)
     assert registro.main(["ver"]) == 2
-    assert "spai[mlflow]" in capsys.readouterr().err
+    assert PACKAGES in capsys.readouterr().err

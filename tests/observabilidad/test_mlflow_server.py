@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from config import ROOT, load_settings
 from core.errors import DependencyError, UsageError
 from observabilidad import mlflow_server
-from observabilidad.mlflow_server import experiment, in_use, open_client, require, shown, tracking_uri, within
+from observabilidad.mlflow_server import PACKAGES, experiment, in_use, open_client, require, shown, tracking_uri, within
 from tests.mlflow_backend import NEEDED, QUIET, backend
 
 
@@ -49,13 +50,18 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_extra_nothing_is_used(missing: None) -> None:
     assert not in_use(load_settings(mlflow_tracking_uri=None))
-    with pytest.raises(UsageError, match=r"Falta MLflow.*spai\[mlflow\]"):
+    with pytest.raises(UsageError, match="Falta MLflow.*pip install mlflow-skinny"):
         require(load_settings(mlflow_tracking_uri=None))
 
 
 def test_a_backend_without_the_extra_is_a_wrong_setting(missing: None) -> None:
     with pytest.raises(UsageError, match=r"MLFLOW_TRACKING_URI está puesta, pero falta MLflow"):
         in_use(load_settings(mlflow_tracking_uri="http://127.0.0.1:5000"))
+
+
+def test_what_is_said_to_be_installed_is_what_is_pinned() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"]
+    assert extras["mlflow"] == PACKAGES.split()
 
 
 def test_no_means_no() -> None:
