@@ -50,7 +50,7 @@ def missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_extra_nothing_is_used(missing: None) -> None:
     assert not in_use(load_settings(mlflow_tracking_uri=None))
-    with pytest.raises(UsageError, match="Falta MLflow.*pip install mlflow-skinny"):
+    with pytest.raises(UsageError, match=r"Falta MLflow.*pip install mlflow-skinny"):
         require(load_settings(mlflow_tracking_uri=None))
 
 
