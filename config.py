@@ -31,9 +31,10 @@ class Environment(StrEnum):
 
 _URL_FORM = "URL http:// o https://|http:// or https:// URL"
 _DATABASE_FORM = "sqlite:///… o postgresql://…|sqlite:///… or postgresql://…"
-_MLFLOW_FORM = (
-    "http(s)://…, sqlite:///…, postgresql://… o file://…|http(s)://…, sqlite:///…, postgresql://… or file://…"
-)
+_MLFLOW_FORM = "http(s)://…, sqlite:///…, postgresql://… o no|http(s)://…, sqlite:///…, postgresql://… or no"
+
+ALIAS = r"[A-Za-z][A-Za-z0-9_-]{0,99}"
+"""What a registered version may be called."""
 
 
 def _url(value: str | None) -> str | None:
@@ -306,11 +307,35 @@ class Settings(BaseSettings):
         description="Loki, adonde van también las líneas del registro. Vacía: solo al disco.",
         json_schema_extra=documentation("Loki, where the log lines go too. Empty: to disk only.", form=_URL_FORM),
     )
+
+    # MLflow
     mlflow_tracking_uri: str | None = Field(
         None,
-        pattern=r"^(https?|sqlite|file|postgresql)(\+\w+)?://",
-        description="Servidor de MLflow. Aún sin uso.",
-        json_schema_extra=documentation("MLflow's server. Not used yet.", form=_MLFLOW_FORM, secret=True),
+        pattern=r"^((https?|sqlite|postgresql)(\+\w+)?://|no$)",
+        description="Servidor o base de datos de MLflow. Vacía: un fichero SQLite bajo DIRECTORIO_ESTADO, si MLflow "
+        "está instalado. no: sin MLflow.",
+        json_schema_extra=documentation(
+            "MLflow's server or database. Empty: a SQLite file under DIRECTORIO_ESTADO where MLflow is installed. "
+            "no: without MLflow.",
+            form=_MLFLOW_FORM,
+            secret=True,
+        ),
+    )
+    trazas_mlflow: Literal["no", "si"] = Field(
+        "no",
+        description="Enviar a MLflow una traza por incidencia, con sus etapas y llamadas al modelo.",
+        json_schema_extra=documentation("Send MLflow one trace per incident, with its stages and model calls."),
+    )
+    calibracion: str | None = Field(
+        None,
+        pattern=rf"^mlflow:{ALIAS}$",
+        description="Calibración que se carga: mlflow:champion toma del registro de MLflow la que lleva ese alias. "
+        "Vacía: la de este equipo.",
+        json_schema_extra=documentation(
+            "Calibration to load: mlflow:champion takes the one with that alias from MLflow's registry. Empty: this "
+            "machine's.",
+            form="mlflow:ALIAS|mlflow:ALIAS",
+        ),
     )
 
     @property

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Environment, Settings
@@ -13,11 +14,11 @@ if TYPE_CHECKING:
     from core.catalogue import CatalogueEntry
     from core.database import Database
     from core.execute import Executor, Guard
+    from core.incident_trace import Work
     from core.judgement import Calibration
     from core.judgement.risk import Thresholds
     from core.knowledge import KnowledgeBase, KnownEntry
     from core.ledger import Ledger
-    from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
     from llm.tasks import ModelTasks
@@ -118,6 +119,34 @@ async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
         yield ModelTasks(provider, history, slots=slots)
 
 
+def open_calibration(settings: Settings) -> "Calibration":
+    """The calibration in force: this machine's, or the one that `CALIBRACION` names in MLflow's registry.
+
+    Raises `UsageError` or `DependencyError` when that one cannot be had: no other takes its place.
+    """
+    if settings.calibracion:
+        from finetune.model_registry import load_named
+
+        return load_named(settings)
+    from core.judgement.versions import Versions
+
+    return Versions(settings.directorio_estado).in_force(settings.embedding_model)
+
+
+def tell_registry(settings: Settings, calibration: "Calibration", path: Path) -> str | None:
+    """For whoever has recalibrated: a run and a version in MLflow of what stands in `path`; the line to show.
+
+    None where MLflow is not used. One that is away is waited for a minute at most, and the line says what to do.
+    """
+    from observabilidad.mlflow_server import in_use
+
+    if not in_use(settings):
+        return None
+    from finetune.model_registry import file_of, told
+
+    return told(settings, file_of(calibration), "recalibración", path)
+
+
 @contextmanager
 def open_summariser(settings: Settings) -> Iterator[Callable[[str], str]]:
     """`batch.py --resumir`: one text to its summary."""
@@ -195,7 +224,8 @@ def _demo_closed() -> dict[str, str | None]:
 class Works:
     """A pipeline ready to work, with what the door needs beside it."""
 
-    pipeline: "Pipeline"
+    work: "Work"
+    """One incident from desk to result, traced where that is asked for."""
     outside: Outside
     hands: int
     """Incidents that may be in hand at a time."""
@@ -223,7 +253,6 @@ async def open_pipeline(
     from core.critic_loop import CriticLoop, Limits
     from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
-    from core.judgement.versions import Versions
     from core.ledger import open_ledger
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
@@ -236,9 +265,10 @@ async def open_pipeline(
     if hands:  # the provider, too, goes by how many there are
         settings = settings.model_copy(update={"concurrencia": hands})
     policy = read_policy(settings.directorio_recursos)
+    calibration = open_calibration(settings)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
-        calibration = Versions(settings.directorio_estado).in_force(settings.embedding_model)
+        traced = stack.enter_context(_tracing(settings))
         ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
@@ -280,4 +310,20 @@ async def open_pipeline(
             }
 
         hands = settings.concurrencia or tasks.concurrency
-        yield Works(pipeline, outside, hands, facts, executor, guard, searcher.entries, calibration)
+        yield Works(traced(pipeline.work), outside, hands, facts, executor, guard, searcher.entries, calibration)
+
+
+@contextmanager
+def _tracing(settings: Settings) -> "Iterator[Callable[[Work], Work]]":
+    """With `TRAZAS_MLFLOW=si`, one trace per incident goes to MLflow; at the end a bounded wait for the last ones."""
+    if settings.trazas_mlflow == "no":
+        yield lambda work: work
+        return
+    from core.incident_trace import traced
+    from observabilidad.traces import open_traces
+
+    sender = open_traces(settings)
+    try:
+        yield lambda work: traced(work, sender.record)
+    finally:
+        sender.close()

@@ -49,7 +49,7 @@ async def replay_closed(settings: Settings, options: argparse.Namespace) -> int:
             with stopping(stop), tracing(run=run_id):
                 replayed = await replay(
                     cases.cases,
-                    works.pipeline.work,
+                    works.work,
                     hands=works.hands,
                     stop=stop,
                     kept=kept,

@@ -62,7 +62,7 @@ async def _worked(
     """A simulation leaves no trace in the queue: what it has decided is to be decided again, and done."""
     selection = Selection(options.buzon, options.limite, options.incidencia)
     if options.simular:
-        return await run.over(await select(works.outside.desk, selection), works.pipeline.work, stop, progress)
+        return await run.over(await select(works.outside.desk, selection), works.work, stop, progress)
     from core.desk_queue import DeskQueue
     from core.privacy import scrub
     from core.queue import open_queue
@@ -71,7 +71,7 @@ async def _worked(
     from core.steps import Json, Steps
 
     desk, tag, grace = works.outside.desk, settings.etiqueta, settings.plazo_parada
-    work = QueuedWork(desk, works.pipeline.work, tag=tag, run=run.id, scrub=scrub)
+    work = QueuedWork(desk, works.work, tag=tag, run=run.id, scrub=scrub)
 
     async def unless_paused(item: Item, steps: Steps, begun: int) -> Json:
         await works.guard.switch.gate(stop, wait=options.trabajador)

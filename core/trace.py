@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
+from core.spans import spanning
+
 logger = logging.getLogger(__name__)
 
 
@@ -59,7 +61,7 @@ def stage(name: str) -> Iterator[None]:
     """A stage of one incident's way: named in the trace, its seconds counted and logged."""
     start, failed = time.perf_counter(), True
     try:
-        with tracing(stage=name):
+        with tracing(stage=name), spanning(name):
             yield
         failed = False
     finally:

@@ -29,9 +29,11 @@ from core.search import Candidate, Searcher
 from core.terminal import progress_bar
 from finetune.judgements import JUDGE, LONGEST, Judgements
 from finetune.labelled import LabelledIncident, LabelledSet, labelled_folders, of_split, read_set, sample
+from finetune.model_registry import told
 from llm.embed import E5Use
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS
+from observabilidad.mlflow_server import in_use
 
 Matrix = NDArray[np.float64]
 
@@ -253,6 +255,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--vectores", nargs="+", default=["e5+use", "e5"], choices=["e5+use", "e5"], help="qué EMBEDDING_MODEL"
     )
     options = parser.parse_args(arguments)
+    settings = load_settings()
+    tracked = in_use(settings)
     sets = [sampled(folder, options.semilla) for folder in labelled_folders(options.datos)]
     how = {
         "command": f"python -m finetune.calibration --datos DATOS finetune/data --semilla {options.semilla}",
@@ -270,7 +274,10 @@ def main(arguments: list[str] | None = None) -> int:
         fitted = how | {"pairs": len(judged), "left_out": left_out(judged)}
         fits.append(coefficients(judged, embeddings, JUDGE, prompt) | {"fitted": fitted})
         print(json.dumps(fitted, ensure_ascii=False, indent=1))
-    write_whole(options.salida, json.dumps({"fits": fits}, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps({"fits": fits}, ensure_ascii=False, indent=1) + "\n"
+    write_whole(options.salida, text)
+    if tracked:
+        print(told(settings, text, "ajuste", options.salida))
     return 0
 
 

@@ -77,7 +77,9 @@ def _run(options: argparse.Namespace) -> int:
         case "riesgo":
             return orders.show_risk(settings)
         case "recalibrar":
-            return orders.tell_recalibration(settings, every_weight=options.completo)
+            from core.build import tell_registry
+
+            return orders.tell_recalibration(settings, tell_registry, every_weight=options.completo)
         case "volver":
             return orders.go_back(settings)
         case _:

@@ -2,7 +2,7 @@
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from config import Settings
 from core.catalogue import CatalogueEntry, read_catalogue, read_open_fixes
 from core.database import Database
 from core.errors import UsageError
-from core.judgement.calibration import load_calibration
+from core.judgement.calibration import Calibration, load_calibration
 from core.judgement.cases import cases_of, last_judge
 from core.judgement.labels import Rows, read_labels
 from core.judgement.refit import Recalibration, recalibrate
@@ -88,8 +88,12 @@ def recalibrate_desk(settings: Settings, *, every_weight: bool = False) -> tuple
     return result, versions.take_over(result.candidate, result.figures())
 
 
-def tell_recalibration(settings: Settings, *, every_weight: bool) -> int:
-    """Recalibrate, and say what came of it."""
+Registry = Callable[[Settings, Calibration, Path], str | None]
+"""Takes a new calibration and its file; the line to show, None where nobody keeps track of experiments."""
+
+
+def tell_recalibration(settings: Settings, registry: Registry, *, every_weight: bool) -> int:
+    """Recalibrate, say what came of it, and hand a calibration that took over to `registry`."""
     result, version = recalibrate_desk(settings, every_weight=every_weight)
     if result.candidate:
         ways = {"platt": "dos números sobre el ajuste entregado (Platt)", "completo": "todos los pesos"}
@@ -107,6 +111,8 @@ def tell_recalibration(settings: Settings, *, every_weight: bool) -> int:
     if result.way == "completo":
         _say("Atención: ordena las filas de otro modo, así que lo ya hecho no certifica ningún umbral con ella.")
     _say("Los umbrales certificados se calculan de nuevo con lo posterior: vea `python -m core.judgement riesgo`.")
+    if line := registry(settings, version.calibracion, Versions(settings.directorio_estado).file(version.version)):
+        _say(line)
     return 0
 
 

@@ -38,6 +38,10 @@ class Versions:
     def __init__(self, state: Path) -> None:
         self._folder = state / FOLDER
 
+    def file(self, name: str) -> Path:
+        """Where version `name` stands."""
+        return self._folder / f"{name}.json"
+
     def name(self, embeddings: str) -> str:
         """The one in force."""
         return self._pointer().get(embeddings, SHIPPED)
@@ -49,7 +53,7 @@ class Versions:
 
     def read(self, name: str, embeddings: str) -> Version:
         """A version; raises `UsageError` when it is not there, broken, or of other embeddings."""
-        path = self._folder / f"{name}.json"
+        path = self.file(name)
         try:
             version = Version.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
@@ -86,7 +90,7 @@ class Versions:
                 calibracion=calibration,
                 comparacion=comparison,
             )
-            write_fresh(self._folder / f"{version.version}.json", version.model_dump_json(indent=1) + "\n")
+            write_fresh(self.file(version.version), version.model_dump_json(indent=1) + "\n")
             self._point(calibration.embeddings, version.version)
         return version
 

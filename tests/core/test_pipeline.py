@@ -1,6 +1,7 @@
 """core/pipeline: one incident from the desk to its result, whatever fails on the way."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from core.decision import ASK_FOR_POLICY
 from core.errors import Retryable, StageError, Terminal
 from core.execute import Executor, Guard
 from core.incident import Incident
+from core.incident_trace import IncidentTrace, traced
 from core.judgement import Calibration
 from core.knowledge import KnowledgeBase
 from core.ledger import Label, Ledger, Phase, Record
@@ -35,6 +37,9 @@ from core.reason import Reason
 from core.report import IncidentResult, Result
 from core.search import Searcher
 from core.usage import Usage, count
+from llm.scripted import Said, Script, scripted_provider
+from llm.tasks import ModelTasks
+from observabilidad.mlflow_spans import as_spans
 from tests import privacy_samples as samples
 from tests.core.hash_embedder import HashEmbedder
 
@@ -142,7 +147,7 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path, guar
 
     def make(
         *incidents: Incident,
-        tasks: ScriptedTasks | None = None,
+        tasks: ScriptedTasks | ModelTasks | None = None,
         system: MemorySystem | None = None,
         attachments: Mapping[str, bytes] | None = None,
         plain: bool = False,
@@ -620,6 +625,38 @@ def test_no_personal_value_reaches_the_model(
     assert world.tasks.seen
     for (_, secret), _, _ in planted:
         assert not any(secret in text for text in world.tasks.seen)
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(st.tuples(samples.personal_values(), samples.contexts(), st.integers(0, 3)), min_size=1, max_size=3),
+    WORDS,
+)
+def test_no_personal_value_reaches_a_trace(
+    build: Build, planted: list[tuple[tuple[str, str], tuple[str, str], int]], around: str
+) -> None:
+    texts = ["", f"Hoy {PRINT.description}. {around}", "", ""]
+    for (written, _), (before, behind), place in planted:
+        texts[place] += f"\n{before}{written}{behind}"
+    history = [{"NotasResolucion": texts[2], "detalle": texts[3]}]
+    echo = Script(lambda messages: Said(f"sí {texts[1]}", {"sí": -0.1, "no": -3.0}))  # a model that repeats it all
+    tasks = ModelTasks(scripted_provider(echo, capabilities=Capabilities()))
+    world = build(incident(titulo=texts[0], descripcion=texts[1], historial=history), tasks=tasks, simulate=True)
+    got: list[IncidentTrace] = []
+
+    async def work() -> IncidentResult:
+        return (await traced(world.pipeline.work, got.append)(await world.desk.read("I1")))[0]
+
+    asyncio.run(work())
+    [trace] = got
+    spans = as_spans(trace, bytes(16), "tr-0")
+    asked = [span for span in spans if "mlflow.spanInputs" in span["attributes"]]
+    assert asked
+    assert all("mlflow.spanOutputs" in span["attributes"] for span in asked)
+    texts = [[span["name"], span["status"], *map(json.loads, span["attributes"].values())] for span in spans]
+    told = [json.dumps(text, ensure_ascii=False) for text in texts]
+    for (_, secret), _, _ in planted:
+        assert not any(secret in text for text in told)
 
 
 # Policy
