@@ -1,5 +1,6 @@
 """The ledger's tables as the domain uses them. Every change of phase says from which phases it may start."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from core.errors import DependencyError
 from core.ledger import schema
 from core.ledger.record import Label, LabelledOutcome, Phase, Record
 from core.ledger.schema import controls, decisions, outcomes
+
+logger = logging.getLogger(__name__)
 
 AUTOMATIC = "automatica"
 """The autonomy that counts towards the caps."""
@@ -162,7 +165,9 @@ class Ledger:
             if connection.scalar(known) is not None:
                 return False
             connection.execute(sa.insert(outcomes).values(label=label, said=self.now(), **said))
-            return True
+        told = {"incident": record.incident, "decision": record.id, "row": record.entry, "kind": record.kind}
+        logger.info("desenlace", extra={"action": "outcome", "label": label.value, "autonomy": record.autonomy, **told})
+        return True
 
     def outcomes(self, *, incident: str | None = None, entry: str | None = None) -> list[LabelledOutcome]:
         """What turned out, of one incident or catalogue row or of all, oldest first."""
