@@ -37,6 +37,11 @@ Caps = dict[Scope, int]
 """Most automatic actions in any 60 minutes; a scope that is missing has no cap."""
 
 
+def _text(when: datetime) -> str:
+    """As the tables have it: texts that sort as the times do."""
+    return when.astimezone(UTC).isoformat(timespec="seconds")
+
+
 def _utc() -> datetime:
     return datetime.now(UTC)
 
@@ -69,7 +74,7 @@ class Ledger:
 
     def now(self, ago: timedelta = timedelta()) -> str:
         """The present time as the tables have it, or that long ago."""
-        return (self._now().astimezone(UTC) - ago).isoformat(timespec="seconds")
+        return _text(self._now() - ago)
 
     # Decisions
 
@@ -81,6 +86,15 @@ class Ledger:
     def of_incident(self, incident: str) -> list[Record]:
         """All decisions on an incident, oldest first."""
         return self._records(decisions.c.incident == incident)
+
+    def between(self, since: datetime | None, until: datetime | None) -> list[Record]:
+        """Decisions made at `since` or later and before `until`, both aware, oldest first; None: no bound."""
+        bounds: list[sa.ColumnElement[bool]] = [sa.true()]
+        if since is not None:
+            bounds.append(decisions.c.created >= _text(since))
+        if until is not None:
+            bounds.append(decisions.c.created < _text(until))
+        return self._records(sa.and_(*bounds))
 
     def unsettled(self, dead: timedelta = timedelta(minutes=10)) -> list[Record]:
         """Decisions of which nobody could say whether they took effect, oldest first.
