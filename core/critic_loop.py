@@ -209,9 +209,10 @@ def _log_judged(attempt: int, proposal: Proposal) -> None:
 
 
 def _log_rejected(rejection: Rejection) -> None:
-    row, approval = rejection.proposal.candidate.entry.id, rejection.proposal.approval
-    facts = {"attempt": rejection.attempt, "row": row, "approval": approval, "reason": rejection.reason.value}
-    logger.info("propuesta rechazada", extra={"action": "critic_rejected", **facts})
+    entry, approval = rejection.proposal.candidate.entry, rejection.proposal.approval
+    facts = {"attempt": rejection.attempt, "approval": approval, "reason": rejection.reason.value}
+    row = {"row": entry.id, "problem": entry.description[:80]}
+    logger.info("propuesta rechazada", extra={"action": "critic_rejected", **row, **facts})
 
 
 def _same_action(one: Proposal, other: Proposal) -> bool:

@@ -180,7 +180,8 @@ class Ledger:
                 return False
             connection.execute(sa.insert(outcomes).values(label=label, said=self.now(), **said))
         told = {"incident": record.incident, "decision": record.id, "row": record.entry, "kind": record.kind}
-        logger.info("desenlace", extra={"action": "outcome", "label": label.value, "autonomy": record.autonomy, **told})
+        judged = {"approval": record.approval, "autonomy": record.autonomy}
+        logger.info("desenlace", extra={"action": "outcome", "label": label.value, **told, **judged})
         return True
 
     def outcomes(self, *, incident: str | None = None, entry: str | None = None) -> list[LabelledOutcome]:

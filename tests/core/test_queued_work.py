@@ -185,7 +185,7 @@ def test_the_log_of_an_end_is_flat_and_quotes_nothing() -> None:
         resultado=Result.AUTOMATIC,
         tipo="reasignacion",
         fila="f-1",
-        descripcion_fila="no se repite aquí",
+        descripcion_fila="el portal no abre " * 20,
         buzon_destino="N2",
         aprobacion=80,
         estado_critico="APPROVED",
@@ -206,4 +206,5 @@ def test_the_log_of_an_end_is_flat_and_quotes_nothing() -> None:
     assert {"search_ms": 40, "judge_ms": 1200, "tokens_in": 300, "judgements": 2, "kind": "reasignacion"}.items() <= (
         told.items()
     )
-    assert not {"no se repite aquí", "tampoco", "uno"} & {str(value) for value in told.values()}
+    assert len(told["problem"]) == 80
+    assert not {"tampoco", "uno"} & {str(value) for value in told.values()}
