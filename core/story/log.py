@@ -55,6 +55,8 @@ _NAMES = {
     "model": "modelo",
     "method": "método",
     "status": "estado",
+    "service": "servicio",
+    "prompt_version": "prompt",
     "failed": "fallida",
     "logit": "juicio",
     "e5": "e5",

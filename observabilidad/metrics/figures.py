@@ -47,7 +47,7 @@ class Http(BaseModel):
 
     peticiones: int
     errores: int
-    """Answered with 400 or more."""
+    """Answered with 400 or more, or not at all (status 0)."""
     por_estado: dict[str, int]
     segundos: Spread | None
 
@@ -185,7 +185,7 @@ def _errors(tally: Tally, done: Sequence[Line]) -> Errors:
         modelo=_count(tally["model_failed"], "reason"),
         http=Http(
             peticiones=len(answered),
-            errores=sum(count for status, count in statuses.items() if status.isdecimal() and int(status) >= 400),
+            errores=sum(count for status, count in statuses.items() if status == "0" or status >= "400"),
             por_estado=statuses,
             segundos=spread(_seconds(answered)),
         ),
