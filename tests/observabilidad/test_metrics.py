@@ -176,6 +176,7 @@ def test_precision_is_what_nobody_has_contradicted(database: Database) -> None:
 
 def test_rows_to_mend(lines: Lines, database: Database) -> None:
     rejected = [{"time": _at(9), "action": "critic_rejected", "row": row} for row in ("f2", "f2", "f1", "f1", "f3")]
+    rejected += [{"time": _at(9), "action": "critic_rejected"}] * 5  # of a version that did not say which
     with open_ledger(database) as ledger:
         ledger.label(_record(1, entry="f9"), Label.REVERTED, "ana")
         found = rows_to_mend(Tally.of(lines + rejected), ledger.outcomes(), {"f1": "uno", "f2": "dos", "f4": "cuatro"})
