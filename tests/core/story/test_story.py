@@ -13,9 +13,12 @@ from config import Settings, load_settings
 from core.database import Database
 from core.errors import DependencyError, UsageError
 from core.ledger import Label, Phase, Record, open_ledger
-from core.past_work import past_work
+from core.past_work import PastStep, PastWork, past_work
+from core.reason import Reason
 from core.rejected import COLUMNS
+from core.report import IncidentResult, Result
 from core.story import Source, Story
+from core.story.sources import ledger_events, queue_events
 from core.story.telling import gather, tell
 from llm.history import Call, History
 from llm.history.reading import calls_of
@@ -264,3 +267,36 @@ def test_the_queue_is_asked_for_this_incident_only() -> None:
     assert work.id == f"{CODE}-{'a' * 16}"
     assert (work.output, work.updated) == (None, work.queued)
     assert [(step.name, step.seconds) for step in work.steps] == [("juzgar", 1.5), ("actuar", None)]
+
+
+def _past(status: str, output: Any = None) -> PastWork:
+    when = datetime.fromtimestamp(1_700_000_000, UTC)
+    return PastWork("x", status, when, when, output, (PastStep("juzgar", when, 1.5), PastStep("actuar", when, None)))
+
+
+def test_where_the_log_is_lost_the_queue_tells_the_end_and_the_steps() -> None:
+    result = IncidentResult(
+        codIncidencia=CODE, resultado=Result.HUMAN, tipo="manual", motivo=Reason.NO_CANDIDATE, segundos=2.5
+    )
+    output = {"resultado": result.model_dump(mode="json", exclude_defaults=True), "rechazos": []}
+    events = queue_events([_past("SUCCESS", output)], with_ends=True, with_steps=True)
+    assert [event.que for event in events] == ["Entra en la cola", "Paso: juzgar", "Paso: actuar", "Terminada"]
+    assert events[1].datos == {"segundos": 1.5}
+    assert events[-1].datos == {
+        "resultado": "humano", "acción": "manual", "motivo": "ningún problema conocido se le parece", "segundos": 2.5
+    }  # fmt: skip
+    assert len(queue_events([_past("SUCCESS", output)], with_ends=False, with_steps=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("ENQUEUED", "espera su turno"), ("PENDING", "en curso"), ("ERROR", "interrumpida (ERROR)")]
+)
+def test_what_is_still_in_the_queue(status: str, words: str) -> None:
+    [event] = queue_events([_past(status)], with_ends=True, with_steps=False)
+    assert event.datos["estado"] == words
+
+
+def test_evidence_that_cannot_be_read_costs_only_itself() -> None:
+    record = Record(id="d-1", incident=CODE, kind="deshacer", phase=Phase.CONFIRMED, created=_at(1), evidence="{")
+    [event] = ledger_events([record], [], str)
+    assert (event.que, "señales" in event.datos) == ("Decisión: deshacer una decisión", False)
