@@ -82,8 +82,15 @@ _NOT_SHOWN = frozenset(
 
 
 def log_events(lines: Sequence[Line], described: Described, *, without: Collection[str] = ()) -> list[Event]:
-    """An event per line; `without`: actions that a better source tells of."""
-    return [_event(line, described) for line in lines if line.get("action") not in without]
+    """An event per line that says something; `without`: actions that a better source tells of."""
+    told = (line for line in lines if line.get("action") not in without and not _idle(line))
+    return [_event(line, described) for line in told]
+
+
+def _idle(line: Line) -> bool:
+    """A stage that had nothing to do: most incidents have no attachment, and nothing to choose from."""
+    ms = line.get("ms")
+    return line.get("action") == "stage_done" and not line.get("failed") and isinstance(ms, int | float) and ms < 1
 
 
 def _event(line: Line, described: Described) -> Event:

@@ -86,6 +86,7 @@ def test_all_sources_are_told_in_order(settings: Settings) -> None:
     _log(
         settings,
         {"time": _at(1), "action": "stage_done", "stage": "search", "ms": 80},
+        {"time": _at(1.2), "action": "stage_done", "stage": "choose", "ms": 0.1},
         {"time": _at(1.5), "action": "model_called", "task": "relevance", "ms": 900},
         {"time": _at(2), "action": "judged", "row": "f-1", "approval": 80, "logit": 1.5, "bm25": 0.2, "attempt": 1},
         {"time": _at(3.2), "action": "change_confirmed", "decision": "d-1"},
