@@ -11,15 +11,18 @@ RUN: Mapping[str, str] = {
     "run_done": "incidents, left, ms, automatica, propuesta, humano, error",
     "threshold": "group, threshold, why: at a run's start, for each kind of action that has its own",
     "run_failed": "error: the run was cut short",
-    "incident_done": "result, reason, approval, ms",
+    "incident_done": "result, kind, reason, approval, critic, row, problem, target, confirmed, simulated, candidates, "
+    "calls, judgements, tokens_in, tokens_out, ms, and <stage>_ms per stage",
     "stage_done": "ms, failed; a stage that is gone through twice has two lines",
     "model_called": "task, model, prompt_version, tokens_in, tokens_out, ms, failed",
+    "desk_listed": "open, added, waiting, unreadable; one per look at the desk",
     "http_answered": "service, method, status (0: no answer), ms; one per try",
 }
 """One line per run, incident, stage, call to a model, request to desk or system."""
 
 DECIDED: Mapping[str, str] = {
-    "critic_rejected": "approval",
+    "judged": "attempt, row, approval, logit and the search's scores; one per candidate",
+    "critic_rejected": "attempt, row, problem, approval, reason",
     "change_confirmed": "the desk shows the change",
     "change_stopped": "phase, reason",
     "capped": "scope",
@@ -27,6 +30,7 @@ DECIDED: Mapping[str, str] = {
     "rejected": "a person did not",
     "undone": "a person took it back",
     "reopened": "row",
+    "outcome": "label, row, kind, approval, autonomy: what turned out, once per decision and label",
 }
 """What was decided and done."""
 
@@ -51,6 +55,8 @@ TROUBLE: Mapping[str, str] = {
     "history_failing": "error",
     "history_lost": "calls",
     "retention_failed": "error",
+    "traces_failing": "error: MLflow is away; once a run",
+    "traces_lost": "traces",
     "examples_unread": "error: the rows keep the examples they had",
     "replay_not_kept": "error: a replay cut short would begin anew",
     "replay_not_forgotten": "error",
