@@ -179,11 +179,13 @@ class Settings(BaseSettings):
         description="URL de Qdrant. Vacía: una carpeta bajo DIRECTORIO_ESTADO.",
         json_schema_extra=documentation("Qdrant. Empty: a folder under DIRECTORIO_ESTADO.", form=_URL_FORM),
     )
-    embedding_model: Literal["e5+use", "e5"] = Field(
-        "e5+use",
-        description="Vectores que se guardan y consultan: multilingual-e5-small, con USE multilingüe o sin él.",
+    embedding_model: Literal["e5+use+minilm", "e5+use", "e5"] = Field(
+        "e5+use+minilm",
+        description="Vectores que se guardan y consultan: multilingual-e5-small; con USE multilingüe; y con "
+        "all-MiniLM-L6-v2 donde el catálogo está en inglés (en español no se carga).",
         json_schema_extra=documentation(
-            "Vectors kept and searched: multilingual-e5-small, with multilingual USE or without it."
+            "Vectors kept and searched: multilingual-e5-small; with multilingual USE; and with all-MiniLM-L6-v2 where "
+            "the catalogue is in English (it is not loaded for Spanish)."
         ),
     )
     query_limit_vectordb: int = Field(

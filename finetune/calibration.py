@@ -11,12 +11,12 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from config import load_settings
+from config import Settings, load_settings
 from core.build import open_tasks
 from core.catalogue import CatalogueEntry, Resolution
 from core.command_line import Parser
@@ -46,6 +46,7 @@ FEATURES = (*SCORES, "logit")
 SAMPLE = {"with": 40, "without": 20, "removed": 20}
 """Incidents per set: with a right entry, without one, with it taken out."""
 CANDIDATES = 3
+EMBEDDING_MODELS = get_args(Settings.model_fields["embedding_model"].annotation)
 JUDGED_FROM = 65
 """The approval within reach from which the pipeline, as it ships, asks the judge at all."""
 
@@ -284,7 +285,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--juicios", type=Path, default=Path("var/calibracion/juicios.jsonl"), help="juicios ya hechos")
     parser.add_argument("--salida", type=Path, default=Path("core/calibration.json"))
     parser.add_argument(
-        "--vectores", nargs="+", default=["e5+use", "e5"], choices=["e5+use", "e5"], help="qué EMBEDDING_MODEL"
+        "--vectores", nargs="+", default=EMBEDDING_MODELS, choices=EMBEDDING_MODELS, help="qué EMBEDDING_MODEL"
     )
     options = parser.parse_args(arguments)
     settings = load_settings()

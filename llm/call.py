@@ -157,6 +157,7 @@ def _facts(call: Call, prompt: Prompt, failed: Reason | None) -> dict[str, Any]:
         "failed": failed is not None,
     }
 
+
 def _keep(history: History | None, call: Call) -> None:
     """In the history, and as a span for whoever collects them."""
     if history is not None:

@@ -30,7 +30,13 @@ ROWS = [
     for text in ("el buzón del correo está lleno", "el correo no llega a la bandeja", "la firma sale sin logotipo")
 ]
 PASS = Calibration(
-    embeddings="e5+use", judge="doble", prompt="", intercept=-6.0, logit=1.0, logit_range=(-8, 8), scores={"bm25": 1.0}
+    embeddings="e5+use+minilm",
+    judge="doble",
+    prompt="",
+    intercept=-6.0,
+    logit=1.0,
+    logit_range=(-8, 8),
+    scores={"bm25": 1.0},
 )
 
 

@@ -271,7 +271,7 @@ def test_what_a_run_found_is_kept_for_labels(folders: Path) -> None:
     acted, left = found["INC-1"], found["INC-2"]
     assert (acted.acted, acted.kind, acted.judge) == (True, "cierre", "scripted")
     assert (left.acted, left.kind) == (False, "cierre")
-    fit = load_calibration("e5+use")
+    fit = load_calibration("e5+use+minilm")
     assert acted.evidence is not None
     assert fit.approval(acted.evidence, acted.logit) == acted.approval
     assert acted.calibration == fit.fingerprint
@@ -281,7 +281,7 @@ def test_a_broken_calibration_stops_the_start(
     desk: MemoryDesk, folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folders / "e" / "calibraciones").mkdir()
-    (folders / "e" / "calibraciones" / "en_vigor.json").write_text('{"e5+use": "v0007"}', "utf-8")
+    (folders / "e" / "calibraciones" / "en_vigor.json").write_text('{"e5+use+minilm": "v0007"}', "utf-8")
     assert main.main([]) == 2
     told = capsys.readouterr().err
     assert "v0007.json no se puede leer" in told

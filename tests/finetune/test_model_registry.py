@@ -42,20 +42,20 @@ def _champion(settings: Settings, text: str) -> str:
 
 def test_the_champion_is_what_the_pipeline_loads(settings: Settings) -> None:
     _champion(settings, SHIPPED)
-    assert open_calibration(settings) == load_calibration("e5+use")
+    assert open_calibration(settings) == load_calibration("e5+use+minilm")
     newer = _champion(settings, _other(intercept=-3.5))
     assert open_calibration(settings).intercept == -3.5
     assert open_calibration(settings.model_copy(update={"embedding_model": "e5"})).embeddings == "e5"
     register_calibration(settings, _other(intercept=-9.0), "otra")  # registering is not choosing
     assert open_calibration(settings).intercept == -3.5
     set_alias(settings, CALIBRATION, "1")
-    assert open_calibration(settings) == load_calibration("e5+use")
+    assert open_calibration(settings) == load_calibration("e5+use+minilm")
     assert newer == "2"
 
 
 def test_without_the_setting_mlflow_is_not_asked(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(model_registry, "load_named", lambda settings: pytest.fail("asked"))
-    assert open_calibration(settings.model_copy(update={"calibracion": None})) == load_calibration("e5+use")
+    assert open_calibration(settings.model_copy(update={"calibracion": None})) == load_calibration("e5+use+minilm")
 
 
 def test_the_same_calibration_is_one_version(settings: Settings) -> None:
@@ -68,7 +68,7 @@ def test_a_fit_is_a_run_with_its_curve(settings: Settings) -> None:
     client = open_client(settings)
     [run] = client.search_runs([client.get_experiment_by_name("spai-calibracion").experiment_id])
     assert run.info.status == "FINISHED"
-    assert run.data.params["e5_use/prompt"] == load_calibration("e5+use").prompt
+    assert run.data.params["e5_use_minilm/prompt"] == load_calibration("e5+use+minilm").prompt
     assert run.data.metrics["e5_use/fuera/auc"] > 0.8
     curve = client.get_metric_history(run.info.run_id, "e5_use/umbral/aprobadas")
     assert [point.step for point in curve] == [50, 65, 80, 90]

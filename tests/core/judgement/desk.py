@@ -14,7 +14,7 @@ from core.ledger import JUDGED_WITH, Phase, Record
 
 JUDGE = "un modelo"
 FIT = Calibration(
-    embeddings="e5+use", judge=JUDGE, prompt="1", intercept=-1.0, logit=1.0, logit_range=(-3, 3),
+    embeddings="e5+use+minilm", judge=JUDGE, prompt="1", intercept=-1.0, logit=1.0, logit_range=(-3, 3),
     scores={"bm25": 1.0, "margin": 2.0},
 )  # fmt: skip
 

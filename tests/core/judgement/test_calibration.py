@@ -134,7 +134,7 @@ def test_no_fit_for_these_embeddings(tmp_path: Path) -> None:
 
 
 def test_the_shipped_calibration_is_of_the_shipped_prompt() -> None:
-    fit = load_calibration("e5+use")
+    fit = load_calibration("e5+use+minilm")
     assert fit.prompt == Prompt.load(PROMPTS / "relevance.md").version
     assert fit.logit_range[0] < fit.logit_range[1]
     assert fit.approval(Evidence(), -20) < 50

@@ -43,7 +43,7 @@ def _csv(folder: Path, *lines: str) -> Path:
 
 def _store(settings: Settings, cases: Sequence[Case], *, acted_from: int = 0) -> None:
     """The cases as decisions of the shipped calibration, labelled."""
-    fit = load_calibration("e5+use")
+    fit = load_calibration("e5+use+minilm")
     made = {"tipo": "cierre", "calibracion": fit.fingerprint, "juez": "un modelo"}
     with open_ledger(open_database(settings)) as ledger:
         for number, one in enumerate(cases):
@@ -192,7 +192,7 @@ def test_too_few_to_recalibrate(settings: Settings, capsys: pytest.CaptureFixtur
 def test_a_broken_version_is_exit_2(order: str, settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     folder = settings.directorio_estado / FOLDER
     folder.mkdir(parents=True)
-    (folder / IN_FORCE).write_text('{"e5+use": "v0003"}', encoding="utf-8")
+    (folder / IN_FORCE).write_text('{"e5+use+minilm": "v0003"}', encoding="utf-8")
     assert main([order]) == 2
     assert "v0003.json no se puede leer" in capsys.readouterr().err
 

@@ -16,9 +16,9 @@ E5 = FIT.model_copy(update={"embeddings": "e5"})
 
 def test_the_shipped_one_is_in_force_until_another_takes_over(tmp_path: Path) -> None:
     versions = Versions(tmp_path)
-    assert versions.name("e5+use") == SHIPPED
-    assert versions.in_force("e5+use") == load_calibration("e5+use")
-    assert versions.all("e5+use") == []
+    assert versions.name("e5+use+minilm") == SHIPPED
+    assert versions.in_force("e5+use+minilm") == load_calibration("e5+use+minilm")
+    assert versions.all("e5+use+minilm") == []
     assert not (tmp_path / FOLDER).exists()
 
 
@@ -28,18 +28,18 @@ def test_take_over_and_back(tmp_path: Path) -> None:
     second = versions.take_over(FIT.model_copy(update={"before": FIT, "intercept": 1.0}), {})
     versions.take_over(E5, {})
     assert (first.version, first.previa, second.version, second.previa) == ("v0001", SHIPPED, "v0002", "v0001")
-    assert versions.in_force("e5+use") == second.calibracion
+    assert versions.in_force("e5+use+minilm") == second.calibracion
     assert versions.in_force("e5") == E5
-    assert [version.version for version in versions.all("e5+use")] == ["v0001", "v0002"]
-    assert set(versions.known("e5+use")) == {
-        load_calibration("e5+use").fingerprint, FIT.fingerprint, second.calibracion.fingerprint,
+    assert [version.version for version in versions.all("e5+use+minilm")] == ["v0001", "v0002"]
+    assert set(versions.known("e5+use+minilm")) == {
+        load_calibration("e5+use+minilm").fingerprint, FIT.fingerprint, second.calibracion.fingerprint,
     }  # fmt: skip
-    assert versions.back("e5+use") == "v0001"
-    assert versions.in_force("e5+use") == FIT
+    assert versions.back("e5+use+minilm") == "v0001"
+    assert versions.in_force("e5+use+minilm") == FIT
     assert versions.take_over(FIT, {}).previa == "v0001"
-    assert [versions.back("e5+use") for _ in range(2)] == ["v0001", SHIPPED]
+    assert [versions.back("e5+use+minilm") for _ in range(2)] == ["v0001", SHIPPED]
     with pytest.raises(UsageError, match="ninguna anterior"):
-        versions.back("e5+use")
+        versions.back("e5+use+minilm")
     assert versions.name("e5") == "v0003"
 
 
@@ -50,7 +50,9 @@ def test_take_over_and_back(tmp_path: Path) -> None:
         pytest.param("v0001.json", "", "v0001.json no se puede leer", id="empty"),
         pytest.param("v0001.json", None, "v0001.json no se puede leer.*volver", id="gone"),
         pytest.param(IN_FORCE, "[]", "en_vigor.json no se puede leer.*Bórrelo", id="pointer of another kind"),
-        pytest.param(IN_FORCE, '{"e5+use": "../../otra"}', "en_vigor.json no se puede leer", id="pointer elsewhere"),
+        pytest.param(
+            IN_FORCE, '{"e5+use+minilm": "../../otra"}', "en_vigor.json no se puede leer", id="pointer elsewhere"
+        ),
     ],
 )
 def test_a_broken_file_stops_the_start(file: str, content: str | None, told: str, tmp_path: Path) -> None:
@@ -59,7 +61,7 @@ def test_a_broken_file_stops_the_start(file: str, content: str | None, told: str
     path = tmp_path / FOLDER / file
     path.unlink() if content is None else path.write_text(content, encoding="utf-8")
     with pytest.raises(UsageError, match=told):
-        versions.in_force("e5+use")
+        versions.in_force("e5+use+minilm")
 
 
 @pytest.mark.parametrize("field", ["version", "embeddings", "weight"])
@@ -77,9 +79,9 @@ def test_a_version_that_is_not_what_it_says(field: str, tmp_path: Path) -> None:
             kept["calibracion"]["logit"] = -1
     path.write_text(json.dumps(kept), encoding="utf-8")
     with pytest.raises(UsageError, match=r"v0001\.json"):
-        versions.in_force("e5+use")
-    assert versions.back("e5+use") == SHIPPED
-    assert versions.in_force("e5+use") == load_calibration("e5+use")
+        versions.in_force("e5+use+minilm")
+    assert versions.back("e5+use+minilm") == SHIPPED
+    assert versions.in_force("e5+use+minilm") == load_calibration("e5+use+minilm")
 
 
 def test_the_way_back_passes_over_a_broken_one(tmp_path: Path) -> None:
@@ -87,8 +89,8 @@ def test_the_way_back_passes_over_a_broken_one(tmp_path: Path) -> None:
     for _ in range(2):
         versions.take_over(FIT, {})
     (tmp_path / FOLDER / "v0001.json").write_text("{", encoding="utf-8")
-    assert [version.version for version in versions.all("e5+use")] == ["v0002"]
-    assert versions.back("e5+use") == SHIPPED
+    assert [version.version for version in versions.all("e5+use+minilm")] == ["v0002"]
+    assert versions.back("e5+use+minilm") == SHIPPED
 
 
 def test_many_at_once_get_a_version_each(tmp_path: Path) -> None:
