@@ -1,0 +1,93 @@
+"""The real servers: at the URL of their setting, or started from the cache, or a line that says what is missing."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import pytest
+
+from config import ROOT
+from llm.ollama_server import DEFAULT_MODEL
+from llm.weights import is_placed, model_path
+from tests.live.places import cache_folder, named
+from tests.live.recipe import LOKI, OLLAMA
+from tests.live.running import free_port, running
+
+SETTINGS = ("LOKI_URL", "OLLAMA_BASE_URL", "LLM_MODEL", "VECTOR_DB_URL", "MLFLOW_TRACKING_URI", "GRAFANA_URL")
+GIVEN = {setting: value for setting in SETTINGS if (value := named(setting))}
+"""Read before the tests begin: each of them runs without any setting from outside."""
+MODEL = "spai-pruebas"
+SERVER_CONTEXT = 1024
+"""Our Ollama's own window: smaller than what the tests ask for, so that a request that does not name one is cut."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Those who name a server elsewhere want it reached; nothing else is."""
+    hosts = {host for value in GIVEN.values() if (host := urlsplit(value).hostname)}
+    for item in items:
+        if item.get_closest_marker("live"):
+            item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1", *sorted(hosts)]))
+
+
+def required(setting: str, what: str) -> str:
+    """The URL of that setting, or the test is skipped."""
+    return GIVEN.get(setting) or pytest.skip(f"falta {what}: indique su dirección en {setting}")
+
+
+@pytest.fixture(scope="session")
+def loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Loki's URL."""
+    if url := GIVEN.get(LOKI.setting):
+        yield url
+        return
+    program = LOKI.program()
+    if program is None:
+        pytest.skip("falta Loki: indique su dirección en LOKI_URL, o constrúyalo con `make servers`")
+    folder = tmp_path_factory.mktemp("loki")
+    port = free_port()
+    ports = (f"-server.http-listen-port={port}", f"-server.grpc-listen-port={free_port()}")
+    command = [program, f"-config.file={LOKI.folder / 'loki.yaml'}", *ports]
+    with running(command, f"http://127.0.0.1:{port}", "/ready", folder, {}) as url:
+        yield url
+
+
+@dataclass(frozen=True)
+class ModelServer:
+    """An Ollama and the model to ask it for."""
+
+    url: str
+    model: str
+    is_embedded: bool
+    """The model is the GGUF that the product carries."""
+
+
+@pytest.fixture(scope="session")
+def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
+    """An Ollama: the one named, with LLM_MODEL, or our own with the embedded model's file imported."""
+    if url := GIVEN.get(OLLAMA.setting):
+        yield ModelServer(url, GIVEN.get("LLM_MODEL") or DEFAULT_MODEL, is_embedded=False)
+        return
+    program = OLLAMA.program()
+    if program is None:
+        pytest.skip("falta Ollama: indique su dirección en OLLAMA_BASE_URL, o constrúyalo con `make servers`")
+    weights = model_path(ROOT / "var" / "models")
+    if not is_placed(weights):
+        pytest.skip("falta el modelo embebido para darlo a Ollama: ejecute `make setup`")
+    folder = tmp_path_factory.mktemp("ollama")
+    (folder / "Modelfile").write_text(f"FROM {weights.resolve()}\n", encoding="utf-8")
+    port = free_port()
+    variables = {
+        "OLLAMA_HOST": f"127.0.0.1:{port}",
+        # A gigabyte: kept, and found there the next time.
+        "OLLAMA_MODELS": str(cache_folder() / "modelos-de-ollama"),
+        "OLLAMA_CONTEXT_LENGTH": str(SERVER_CONTEXT),
+        "OLLAMA_NUM_PARALLEL": "1",
+        "HOME": str(folder),
+    }
+    with running([program, "serve"], f"http://127.0.0.1:{port}", "/api/version", folder, variables) as url:
+        command = [program, "create", MODEL, "-f", folder / "Modelfile"]
+        made = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+        assert made.returncode == 0, made.stderr
+        yield ModelServer(url, MODEL, is_embedded=True)
