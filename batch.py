@@ -55,6 +55,7 @@ def _run(options: argparse.Namespace) -> str:
     from core.build import open_knowledge, open_summariser
     from core.summaries import FILE_NAME, read_wordings
     from core.terminal import progress_bar
+    from observabilidad.logs import open_logs
 
     settings = load_settings()
     resources = settings.directorio_recursos
@@ -62,7 +63,12 @@ def _run(options: argparse.Namespace) -> str:
     inputs = read_inputs(options.catalogo or resources / CATALOGUE, fixes, strict=options.estricto)
     wordings = read_wordings(resources / FILE_NAME) if options.resumir else []
     summariser = open_summariser(settings) if options.resumir else nullcontext()
-    with open_knowledge(settings) as knowledge, summariser as summarise, progress_bar() as progress:
+    with (
+        open_logs(settings),
+        open_knowledge(settings) as knowledge,
+        summariser as summarise,
+        progress_bar() as progress,
+    ):
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
         return work(inputs, knowledge, resources / "reportes").summary()
 

@@ -288,8 +288,8 @@ class Settings(BaseSettings):
     )
     loki_url: Url = Field(
         None,
-        description="URL de Loki para enviar los registros. Aún sin uso.",
-        json_schema_extra=documentation("Loki, to ship the logs to. Not used yet.", form=_URL_FORM),
+        description="Loki, adonde van también las líneas del registro. Vacía: solo al disco.",
+        json_schema_extra=documentation("Loki, where the log lines go too. Empty: to disk only.", form=_URL_FORM),
     )
     mlflow_tracking_uri: str | None = Field(
         None,

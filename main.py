@@ -64,14 +64,14 @@ def _run(options: argparse.Namespace) -> int:
     import asyncio
 
     from config import load_settings
-    from observabilidad.logs import configure_logs
+    from observabilidad.logs import open_logs
 
     if is_order(options):
         from core.orders import follow as carry_out
     else:
         from core.session import work_desk as carry_out
     settings = load_settings()
-    with configure_logs(settings.directorio_estado / "logs", verbose=options.detalle):
+    with open_logs(settings, verbose=options.detalle):
         return asyncio.run(carry_out(settings, options))
 
 

@@ -42,7 +42,7 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
             )
             stop = asyncio.Event()
             step = (lambda done, total: bar("Incidencias", done, total)) if bar else None
-            with _stopping(stop):
+            with run.told(), _stopping(stop):
                 report, path = await _worked(settings, options, works, run, stop, step)
     if not options.simular:
         forget_old(settings)

@@ -100,12 +100,13 @@ class Caller:
         except StageError as error:
             failed = error.reason
             logger.warning(
-                "model call failed",
+                "llamada al modelo fallida",
                 extra={"action": "model_failed", "task": prompt.task, "reason": error.reason.value},
             )
             raise
         finally:
             call = self._measured(call, reply, (time.perf_counter() - started) * 1000, judge)
+            logger.info("llamada al modelo", extra=_facts(call, prompt, failed))
             if failed is not None and self.history is not None:
                 self.history.record(replace(call, ok=False, error=failed.value))
         finish = reply.response_metadata.get("finish_reason") or reply.response_metadata.get("done_reason")
@@ -142,6 +143,20 @@ class Caller:
             output_tokens=tokens_out,
             milliseconds=round(milliseconds, 3),
         )
+
+
+def _facts(call: Call, prompt: Prompt, failed: Reason | None) -> dict[str, Any]:
+    """What the log says of a call."""
+    return {
+        "action": "model_called",
+        "task": prompt.task,
+        "model": call.model,
+        "prompt_version": prompt.version,
+        "tokens_in": call.input_tokens,
+        "tokens_out": call.output_tokens,
+        "ms": call.milliseconds,
+        "failed": failed is not None,
+    }
 
 
 def _plain(message: BaseMessage) -> dict[str, object]:

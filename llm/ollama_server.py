@@ -119,7 +119,9 @@ def refuse_cut_prompt(metadata: Mapping[str, Any], words: int, room: int) -> Non
     if not isinstance(read, int):
         raise Terminal(Reason.MODEL_UNPARSEABLE, "el servidor no dice cuántos tokens ha leído")
     if read < words or read > room:
-        logger.warning("prompt cut by the server", extra={"action": "prompt_cut", "tokens": read, "words": words})
+        logger.warning(
+            "el servidor ha recortado el texto", extra={"action": "prompt_cut", "tokens": read, "words": words}
+        )
         raise Terminal(
             Reason.PROMPT_TOO_LONG, f"Ollama ha recortado el texto ({read} tokens leídos, {words} palabras enviadas)"
         )

@@ -96,7 +96,7 @@ def _rebuild(shelf: Shelf, embedder: Embedder, rows: Sequence[KnownEntry], progr
             shelf.discard(collection)
         raise
     shelf.publish(collection)
-    logger.info("knowledge base swapped", extra={"action": "knowledge_swapped", "collection": collection})
+    logger.info("base de conocimiento cambiada", extra={"action": "knowledge_swapped", "collection": collection})
     return collection
 
 

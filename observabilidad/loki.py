@@ -1,0 +1,142 @@
+"""One Loki: the record's lines as OTLP over HTTP, and what it answers, in four words.
+
+Labels (few values): `service_name`, `deployment_environment_name`. The level goes as `severity_text`, and `PLACES` as
+structured metadata. Loki drops a line that it has already: same labels, same time, same text.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from typing import Any
+
+import requests
+from opentelemetry._logs import LogRecord
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.sdk._logs import LogRecordLimits, ReadWriteLogRecord
+from opentelemetry.sdk._logs._internal import std_to_otel
+from opentelemetry.sdk._logs.export import LogRecordExportResult
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from requests.adapters import HTTPAdapter
+
+from observabilidad.line import Line
+
+SERVICE = "spai"
+_PATH = "/otlp/v1/logs"
+_KEPT_HEADERS = ("content-type", "content-encoding", "content-length", "user-agent")
+_NO_BACK_OFF = 0.5
+"""Seconds that the exporter believes it has: too few for its own back-offs (from 0.8 s), which nothing can cut short
+and after which it drops the batch. How long a request may take is said by the adapter."""
+_NOWHERE = Context({"spai": True})
+"""No span: a line sent again must be the same, whatever is being traced."""
+_UNLIMITED = LogRecordLimits(*[LogRecordLimits.UNSET] * 4)
+
+
+class Answer(Enum):
+    """What became of a batch."""
+
+    TAKEN = "recibido"
+    REFUSED = "rechazado"
+    """It will be the next time, too."""
+    FAULTY = "error de Loki"
+    """An error of its own, or too much at once: worth another try."""
+    AWAY = "sin respuesta"
+
+
+class _Adapter(HTTPAdapter):
+    """One request as we want it: our time limit, and nothing that the environment adds to headers or certificates."""
+
+    def __init__(self) -> None:
+        super().__init__(max_retries=0)
+        self.seconds = 0.0
+        self.answer, self.why = Answer.AWAY, ""
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
+        self.answer, self.why = Answer.AWAY, "no responde"
+        for name in list(request.headers):
+            if name.lower() not in _KEPT_HEADERS:
+                del request.headers[name]
+        response = super().send(request, timeout=self.seconds, verify=True, cert=None, proxies={})
+        self.answer, self.why = _read(response)
+        return response
+
+
+def _read(response: requests.Response) -> tuple[Answer, str]:
+    """A page in place of Loki, or a redirection to one, has taken nothing, whatever its status."""
+    status, text = response.status_code, response.text[:200].strip()
+    if 200 <= status < 300 and "html" not in response.headers.get("Content-Type", ""):
+        return Answer.TAKEN, ""
+    why = f"ha contestado {status}" + (f": {text}" if status >= 400 and text.isprintable() else "")
+    return (Answer.FAULTY if status >= 500 or status in (408, 425, 429) else Answer.REFUSED), why
+
+
+class Loki:
+    """Where the lines go. Only what it is given counts: proxies and OpenTelemetry's own variables are not looked at."""
+
+    def __init__(self, url: str, environment: str) -> None:
+        self.url = url
+        self._resource = Resource({"service.name": SERVICE, "deployment.environment.name": environment})
+        self._scope = InstrumentationScope(SERVICE)
+        self._adapter = _Adapter()
+        self._session = session = requests.Session()
+        session.trust_env = False
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, self._adapter)
+        self._exporter = OTLPLogExporter(
+            url + _PATH, timeout=_NO_BACK_OFF, compression=Compression.Gzip, session=session
+        )
+
+    @property
+    def why(self) -> str:
+        """In words, why the last batch was not taken."""
+        return self._adapter.why
+
+    def record(self, line: Line) -> ReadWriteLogRecord:
+        """The line as OpenTelemetry has it."""
+        made = LogRecord(
+            timestamp=line.nanoseconds,
+            observed_timestamp=line.nanoseconds,
+            context=_NOWHERE,
+            severity_text=line.level,
+            severity_number=std_to_otel(logging.getLevelNamesMapping().get(line.level, logging.INFO)),
+            body=line.text,
+            attributes=dict(line.places),
+        )
+        return ReadWriteLogRecord(made, self._resource, self._scope, _UNLIMITED)
+
+    def send(self, batch: Sequence[Any], seconds: float) -> Answer:
+        """One try, of at most `seconds` for connecting and as many for the answer; `batch` as `record` makes them."""
+        self._adapter.seconds = max(seconds, 0.01)
+        self._adapter.answer, self._adapter.why = Answer.REFUSED, "las líneas no se pueden codificar"
+        with _sending():
+            done = self._exporter.export(batch)
+        if done is LogRecordExportResult.SUCCESS and self._adapter.answer is not Answer.TAKEN:
+            return Answer.REFUSED
+        return self._adapter.answer
+
+    def close(self) -> None:
+        """Lets go of the connection."""
+        self._session.close()
+
+
+_thread = threading.local()
+
+
+@contextmanager
+def _sending() -> Iterator[None]:
+    _thread.sending = True
+    try:
+        yield
+    finally:
+        _thread.sending = False
+
+
+class SendingFilter(logging.Filter):
+    """Keeps out what libraries log while they send lines: it would be sent in turn, and told at every try."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not getattr(_thread, "sending", False)
