@@ -1,9 +1,6 @@
 """The product's own provider, and the whole pipeline, on a real Ollama."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from itertools import chain
@@ -21,10 +18,12 @@ from llm.model import Provider
 from llm.provider import open_provider
 from llm.tasks import ModelTasks
 from tests.live.conftest import SERVER_CONTEXT, ModelServer
+from tests.live.product import Product
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
 
 CONTEXT = 2 * SERVER_CONTEXT
+UNREAD = {"MODEL_UNPARSEABLE", "MODEL_NO_LOGPROBS", "PROMPT_TOO_LONG"}
 NEAR = 0.5
 """Logits: the two builds of llama.cpp round differently, and the embedded one alone moves 0.1 with its cache."""
 INCIDENT = "Un cliente llama porque al entrar en la oficina virtual le dice que su clave ha caducado y no puede seguir."
@@ -150,27 +149,14 @@ async def _unload(server: ModelServer) -> None:
     assert done.status_code == 200
 
 
-def _python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if name.lower() not in Settings.model_fields}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=ROOT, env=clean | environment, capture_output=True, text=True, check=False
-    )
-
-
 def test_the_pipeline_works_the_demo_queue(ollama: ModelServer, tmp_path: Path) -> None:
-    """With the two settings that the README names, and nothing else of the model's."""
-    for name in ("PROBLEMAS_GLOBALES.csv", "CORRECTIVOS_ABIERTOS.csv"):
-        (tmp_path / "r").mkdir(exist_ok=True)
-        (tmp_path / "r" / name).write_bytes((ROOT / "resources" / name).read_bytes())
-    where = {"DIRECTORIO_ESTADO": str(tmp_path / "e"), "DIRECTORIO_RECURSOS": str(tmp_path / "r")}
-    built = _python("batch.py", **where)
-    assert built.returncode == 0, built.stderr
-    served = {"OLLAMA_BASE_URL": ollama.url, "LLM_MODEL": ollama.model, "LLM_TIMEOUT": "600"}
-    done = _python("main.py", "--limite", "3", "--simular", "--json", **where, **served)
-    assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    """With the two settings that the README names, and more time than a laptop needs."""
+    product = Product(tmp_path, {"OLLAMA_BASE_URL": ollama.url, "LLM_MODEL": ollama.model, "LLM_TIMEOUT": "600"})
+    product.build()
+    report = product.work("--limite", "3", "--simular")
     assert report["resumen"]["modelo"] == ollama.model
-    assert [found["resultado"] for found in report["incidencias"]].count("error") == 0
-    assert len(report["incidencias"]) == 3
-    assert sum(found["llamadas_llm"] + found["juicios"] for found in report["incidencias"]) > 0
-    assert not {found["motivo"] for found in report["incidencias"]} & {"MODEL_UNPARSEABLE", "MODEL_NO_LOGPROBS"}
+    found = report["incidencias"]
+    assert len(found) == 3
+    assert "error" not in {incident["resultado"] for incident in found}
+    assert not {incident["motivo"] for incident in found} & UNREAD
+    assert sum(incident["llamadas_llm"] + incident["juicios"] for incident in found) > 0

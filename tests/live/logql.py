@@ -1,0 +1,51 @@
+"""Asking a real Loki: numbers and lines."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+_HOUR_NS = 3_600 * 10**9
+_MOST = 5_000
+"""Lines in an answer: Loki's own limit."""
+
+
+@dataclass(frozen=True)
+class Loki:
+    """A Loki's HTTP interface at `url`."""
+
+    url: str
+
+    def vector(self, query: str) -> dict[tuple[str, ...], float]:
+        """An instant query: the values of each series' labels, in the order of their names -> its number."""
+        answer = self.ask("query", query=query, time=str(time.time_ns()))
+        assert answer["resultType"] == "vector", answer["resultType"]
+        return {
+            tuple(value for _, value in sorted(series["metric"].items())): float(series["value"][1])
+            for series in answer["result"]
+        }
+
+    def number(self, query: str) -> float:
+        """Of a query that gives one series, or none: then 0."""
+        found = self.vector(query)
+        assert len(found) <= 1, found
+        return next(iter(found.values()), 0.0)
+
+    def lines(self, query: str) -> list[str]:
+        """The texts of the last hour."""
+        now = time.time_ns()
+        answer = self.ask("query_range", query=query, start=str(now - _HOUR_NS), end=str(now), limit=str(_MOST))
+        assert answer["resultType"] == "streams", answer["resultType"]
+        return [text for stream in answer["result"] for _, text in stream["values"]]
+
+    def ask(self, what: str, **arguments: str) -> dict[str, Any]:
+        """`data` of Loki's answer; its own words where it refuses the query."""
+        reply = httpx.get(f"{self.url}/loki/api/v1/{what}", params=arguments, timeout=60, trust_env=False)
+        assert reply.status_code == 200, f"{arguments.get('query')}: {reply.status_code} {reply.text}"
+        data: dict[str, Any] = reply.json()["data"]
+        return data
+
+    def flush(self) -> None:
+        """What is in memory goes to its files, as it does by itself after a while."""
+        assert httpx.post(f"{self.url}/flush", timeout=60, trust_env=False).status_code == 204
