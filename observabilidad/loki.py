@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from opentelemetry._logs import LogRecord
@@ -50,15 +51,16 @@ class Answer(Enum):
 class _Adapter(HTTPAdapter):
     """One request as we want it: our time limit, and nothing that the environment adds to headers or certificates."""
 
-    def __init__(self) -> None:
+    def __init__(self, headers: Sequence[str]) -> None:
         super().__init__(max_retries=0)
+        self._headers = headers
         self.seconds = 0.0
         self.answer, self.why = Answer.AWAY, ""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
         self.answer, self.why = Answer.AWAY, "no responde"
         for name in list(request.headers):
-            if name.lower() not in _KEPT_HEADERS:
+            if name.lower() not in self._headers:
                 del request.headers[name]
         response = super().send(request, timeout=self.seconds, verify=True, cert=None, proxies={})
         self.answer, self.why = _read(response)
@@ -70,7 +72,7 @@ def _read(response: requests.Response) -> tuple[Answer, str]:
     status, text = response.status_code, response.text[:200].strip()
     if 200 <= status < 300 and "html" not in response.headers.get("Content-Type", ""):
         return Answer.TAKEN, ""
-    why = f"ha contestado {status}" + (f": {text}" if status >= 400 and text.isprintable() else "")
+    why = f"ha contestado {status}" + (f": {text}" if text and status >= 400 and text.isprintable() else "")
     return (Answer.FAULTY if status >= 500 or status in (408, 425, 429) else Answer.REFUSED), why
 
 
@@ -78,10 +80,13 @@ class Loki:
     """Where the lines go. Only what it is given counts: proxies and OpenTelemetry's own variables are not looked at."""
 
     def __init__(self, url: str, environment: str) -> None:
-        self.url = url
+        parts = urlsplit(url)
+        self.name = f"Loki ({parts.scheme}://{parts.netloc.rpartition('@')[2]})"
+        """For messages: without user and password."""
         self._resource = Resource({"service.name": SERVICE, "deployment.environment.name": environment})
         self._scope = InstrumentationScope(SERVICE)
-        self._adapter = _Adapter()
+        # User and password of the URL become this header; nobody else's may.
+        self._adapter = _Adapter([*_KEPT_HEADERS, "authorization"] if parts.username else _KEPT_HEADERS)
         self._session = session = requests.Session()
         session.trust_env = False
         for scheme in ("http://", "https://"):

@@ -4,10 +4,11 @@ What Loki has already it drops, since a line sent again is the same in time, lab
 """
 
 import argparse
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,9 +138,9 @@ def resend(files: Sequence[Path], stretch: Stretch, send: Send, show: Show | Non
         try:
             why = send(batch)
         except DependencyError as error:
-            raise DependencyError(f"{error} {_go_on(done, batch[0])}") from error
+            raise DependencyError(f"{error} {_go_on(done, batch)}") from error
         except KeyboardInterrupt:
-            sys.stderr.write(f"{_go_on(done, batch[0])}\n")
+            sys.stderr.write(f"{_go_on(done, batch)}\n")
             raise
         if why:
             done.refused += len(batch)
@@ -167,8 +168,9 @@ def resend(files: Sequence[Path], stretch: Stretch, send: Send, show: Show | Non
     return done
 
 
-def _go_on(done: Resent, first: Line) -> str:
-    since = datetime.fromtimestamp(first.nanoseconds // 1_000_000_000, UTC).isoformat()
+def _go_on(done: Resent, batch: Sequence[Line]) -> str:
+    first = min(line.nanoseconds for line in batch)
+    since = datetime.fromtimestamp(first // 1_000_000_000, UTC).isoformat()
     return f"Enviadas {done.sent} líneas. Para seguir: la misma orden con --desde {since}"
 
 
@@ -207,12 +209,23 @@ def sender(url: str, environment: str, seconds: float = 60.0) -> Send:
         records, deadline, pause = [loki.record(line) for line in batch], monotonic() + seconds, 0.5
         while (answer := loki.send(records, 10.0)) in (Answer.AWAY, Answer.FAULTY):
             if monotonic() + pause > deadline:
-                raise DependencyError(f"Loki ({url}) no recibe las líneas: {loki.why}. Compruebe LOKI_URL.")
+                raise DependencyError(f"{loki.name} no recibe las líneas: {loki.why}. Compruebe LOKI_URL.")
             sleep(pause)
             pause = min(2 * pause, 5.0)
         return loki.why if answer is Answer.REFUSED else ""
 
     return send
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Nobody listens to the libraries' log here, and Python would show it on the terminal: what fails is told by us."""
+    nobody = logging.NullHandler()
+    logging.getLogger().addHandler(nobody)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(nobody)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -228,7 +241,7 @@ def _run(options: argparse.Namespace) -> int:
     if not settings.loki_url:
         raise UsageError("Falta LOKI_URL: diga a qué Loki se envía, por ejemplo LOKI_URL=http://127.0.0.1:3100")
     files = record_files(options.file)
-    with progress_bar() as show:
+    with _quiet(), progress_bar() as show:
         done = resend(
             files,
             Stretch(options.desde, options.hasta),

@@ -148,8 +148,14 @@ class _Courier(LogRecordExporter):
         if answer in self._told:
             return
         self._told.add(answer)
-        text = "Loki rechaza líneas" if answer is Answer.REFUSED else "Loki no recibe líneas, se le vuelve a intentar"
-        logger.warning("%s: %s", text, self._loki.why, extra={"action": "loki_trouble", "answer": answer.name.lower()})
+        what = "rechaza líneas" if answer is Answer.REFUSED else "no recibe líneas; se sigue intentando"
+        logger.warning(
+            "%s %s: %s",
+            self._loki.name,
+            what,
+            self._loki.why,
+            extra={"action": "loki_trouble", "answer": answer.name.lower()},
+        )
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Nothing is kept here."""
