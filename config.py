@@ -154,6 +154,24 @@ class Settings(BaseSettings):
         None, description="Clave de ese servidor.", json_schema_extra=documentation("That server's key.")
     )
 
+    llm_precio_entrada: float = Field(
+        0.0,
+        ge=0,
+        le=10000,
+        description="Precio de un millón de tokens leídos, en la moneda de sus cuentas; 0: modelo propio.",
+        json_schema_extra=documentation(
+            "Price of a million tokens read, in the currency of your books; 0: a model of your own.",
+            unit="por millón|per million",
+        ),
+    )
+    llm_precio_salida: float = Field(
+        0.0,
+        ge=0,
+        le=10000,
+        description="Precio de un millón de tokens escritos.",
+        json_schema_extra=documentation("Price of a million tokens written.", unit="por millón|per million"),
+    )
+
     # The knowledge base
     vector_db_url: Url = Field(
         None,

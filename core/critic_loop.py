@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from core.catalogue import Resolution
@@ -102,6 +102,7 @@ class CriticLoop:
             for candidate, logit in zip(fresh, logits, strict=True):
                 approval = self._calibration.approval(candidate.evidence, logit)
                 judged[candidate.entry.id] = Proposal(candidate, logit, approval)
+                _log_judged(attempt, judged[candidate.entry.id])
             with stage("choose"):
                 proposal = await self._choose(text, judged, rejections)
             if proposal is None:
@@ -111,7 +112,7 @@ class CriticLoop:
             if status is not Status.REJECTED:
                 return self._verdict(status, reason, proposal, rejections, first)
             rejections.append(Rejection(attempt, proposal, reason, critique))
-            logger.info("propuesta rechazada", extra={"action": "critic_rejected", "approval": proposal.approval})
+            _log_rejected(rejections[-1])
             if attempt > self._limits.retries or proposal.approval < self._limits.undecided:
                 break
             with stage("reformulate"):
@@ -198,6 +199,20 @@ class CriticLoop:
         if proposal and status is Status.APPROVED and proposal.candidate.entry.resolution is Resolution.MANUAL:
             reason = Reason.MANUAL_ENTRY
         return Verdict(status, reason, proposal, tuple(rejections), tuple(candidates[: self._limits.judged]))
+
+
+def _log_judged(attempt: int, proposal: Proposal) -> None:
+    """Row, scores and approval of a candidate: what the distributions are drawn from later."""
+    scores = {name: round(float(value), 4) for name, value in asdict(proposal.candidate.evidence).items()}
+    facts = {"row": proposal.candidate.entry.id, "approval": proposal.approval, "logit": round(proposal.logit, 4)}
+    logger.info("candidato juzgado", extra={"action": "judged", "attempt": attempt, **facts, **scores})
+
+
+def _log_rejected(rejection: Rejection) -> None:
+    entry, approval = rejection.proposal.candidate.entry, rejection.proposal.approval
+    facts = {"attempt": rejection.attempt, "approval": approval, "reason": rejection.reason.value}
+    row = {"row": entry.id, "problem": entry.description[:80]}
+    logger.info("propuesta rechazada", extra={"action": "critic_rejected", **row, **facts})
 
 
 def _same_action(one: Proposal, other: Proposal) -> bool:

@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 MOST_BEGINNINGS = 3
 """An incident that was in hand at so many deaths of its process goes to a person."""
+MOST_PROBLEM = 80
+"""Characters of a row's description in the log: enough to know it by."""
 _LEVEL = 100_000_000
 """More minutes than any incident is old."""
 
@@ -127,12 +129,27 @@ def failed(code: str, reason: Reason, detail: str = "") -> IncidentResult:
 
 
 def facts(result: IncidentResult) -> dict[str, Any]:
-    """What the log says of an incident's end."""
+    """What the log says of an incident's end: flat, so that a query needs no parser for it.
+
+    No text of the incident; `problem` is the catalogue row's description, cut.
+    """
     return {
         "incident": result.codIncidencia,
         "result": result.resultado.value,
+        "kind": result.tipo,
         "reason": result.motivo.value,
         "approval": result.aprobacion,
+        "critic": result.estado_critico,
+        "row": result.fila,
+        "problem": (result.descripcion_fila or "")[:MOST_PROBLEM] or None,
+        "target": result.buzon_destino,
+        "confirmed": result.confirmada,
         "decision": result.decision,
+        "candidates": len(result.candidatos),
+        "calls": result.llamadas_llm,
+        "judgements": result.juicios,
+        "tokens_in": result.tokens_entrada,
+        "tokens_out": result.tokens_salida,
         "ms": round(result.segundos * 1000),
+        **{f"{stage}_ms": round(seconds * 1000) for stage, seconds in result.etapas.items()},
     }

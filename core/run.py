@@ -113,7 +113,8 @@ class Run:
             result, decision = ended
             results.append(result)
             rows.extend(rejected_rows(self.id, result, decision, self.threshold))
-            logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
+            ended_as = facts(result) | {"simulated": self.simulate}
+            logger.info("incidencia terminada", extra={"action": "incident_done", **ended_as})
             if progress:
                 progress(len(results), len(listing.incidents) + len(listing.invalid))
 

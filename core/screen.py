@@ -22,7 +22,7 @@ _WORDS = {
 }
 
 
-_STAGES = {
+STAGES = {
     "attachments": "adjuntos",
     "intake": "datos personales",
     "search": "búsqueda",
@@ -32,6 +32,7 @@ _STAGES = {
     "reformulate": "reformulación",
     "act": "actuación",
 }
+"""Each stage in the words that people read."""
 _QUICK = 0.1
 """Seconds (p95) below which a stage is not worth a word."""
 
@@ -129,7 +130,7 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
     stages = sorted(summary["segundos_por_etapa"].items(), key=lambda item: -item[1]["mediana"])
     slow = [(name, value) for name, value in stages if value["p95"] >= _QUICK]
     if slow:
-        named = ", ".join(f"{_STAGES.get(name, name)} {value['mediana']} (p95 {value['p95']})" for name, value in slow)
+        named = ", ".join(f"{STAGES.get(name, name)} {value['mediana']} (p95 {value['p95']})" for name, value in slow)
         yield f"Segundos por etapa, mediana: {named}"
     if summary["rechazadas_por_el_critico"]:
         where = escape(str(summary.get("rechazos")))

@@ -1,5 +1,6 @@
 """The ledger's tables as the domain uses them. Every change of phase says from which phases it may start."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from core.ledger import schema
 from core.ledger.record import Label, LabelledOutcome, Phase, Record
 from core.ledger.schema import controls, decisions, outcomes
 
+logger = logging.getLogger(__name__)
+
 AUTOMATIC = "automatica"
 """The autonomy that counts towards the caps."""
 _ACTED = (Phase.INTENDED, Phase.SENT, Phase.UNKNOWN, Phase.CONFIRMED, Phase.UNDONE)
@@ -32,6 +35,11 @@ class Scope(StrEnum):
 
 Caps = dict[Scope, int]
 """Most automatic actions in any 60 minutes; a scope that is missing has no cap."""
+
+
+def _text(when: datetime) -> str:
+    """As the tables have it: texts that sort as the times do."""
+    return when.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _utc() -> datetime:
@@ -66,7 +74,7 @@ class Ledger:
 
     def now(self, ago: timedelta = timedelta()) -> str:
         """The present time as the tables have it, or that long ago."""
-        return (self._now().astimezone(UTC) - ago).isoformat(timespec="seconds")
+        return _text(self._now() - ago)
 
     # Decisions
 
@@ -78,6 +86,15 @@ class Ledger:
     def of_incident(self, incident: str) -> list[Record]:
         """All decisions on an incident, oldest first."""
         return self._records(decisions.c.incident == incident)
+
+    def between(self, since: datetime | None, until: datetime | None) -> list[Record]:
+        """Decisions made at `since` or later and before `until`, both aware, oldest first; None: no bound."""
+        bounds: list[sa.ColumnElement[bool]] = [sa.true()]
+        if since is not None:
+            bounds.append(decisions.c.created >= _text(since))
+        if until is not None:
+            bounds.append(decisions.c.created < _text(until))
+        return self._records(sa.and_(*bounds))
 
     def unsettled(self, dead: timedelta = timedelta(minutes=10)) -> list[Record]:
         """Decisions of which nobody could say whether they took effect, oldest first.
@@ -162,7 +179,10 @@ class Ledger:
             if connection.scalar(known) is not None:
                 return False
             connection.execute(sa.insert(outcomes).values(label=label, said=self.now(), **said))
-            return True
+        told = {"incident": record.incident, "decision": record.id, "row": record.entry, "kind": record.kind}
+        judged = {"approval": record.approval, "autonomy": record.autonomy}
+        logger.info("desenlace", extra={"action": "outcome", "label": label.value, **told, **judged})
+        return True
 
     def outcomes(self, *, incident: str | None = None, entry: str | None = None) -> list[LabelledOutcome]:
         """What turned out, of one incident or catalogue row or of all, oldest first."""

@@ -120,6 +120,19 @@ async def test_approved() -> None:
     assert set(seconds) == {"search", "judge", "choose", "critic"}
 
 
+async def test_every_judgement_and_rejection_is_told_in_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        await _decide(FixedSearcher([_candidate(A), _candidate(B, 0.4)]), ScriptedTasks({"a": NO, "b": -6.0}))
+    told = [vars(record) for record in caplog.records]
+    judged = [facts for facts in told if facts.get("action") == "judged"]
+    assert [(facts["row"], facts["logit"], facts["bm25"], facts["attempt"]) for facts in judged] == [
+        (A.id, NO, 0.5, 1),
+        (B.id, -6.0, 0.4, 1),
+    ]
+    (rejected,) = [facts for facts in told if facts.get("action") == "critic_rejected"]
+    assert (rejected["row"], rejected["approval"], rejected["reason"]) == (A.id, 1, "BELOW_THRESHOLD")
+
+
 async def test_a_row_for_people_says_so() -> None:
     row = _entry("m", kind=Resolution.MANUAL)
     verdict = await _decide(FixedSearcher([_candidate(row)]), ScriptedTasks({"m": SURE}))

@@ -150,3 +150,15 @@ async def test_a_worker_outlives_a_desk_that_is_down_and_reports_at_its_stop(tmp
     assert sorted(world.rejected) == [f"INC-{n}" for n in range(4)]
     [path] = (tmp_path / "r" / "reportes").iterdir()
     assert json.loads(path.read_text("utf-8"))["ejecucion"] == report.ejecucion
+
+
+async def test_every_look_at_the_desk_tells_how_long_the_queue_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path, _incidents(3))
+    with caplog.at_level("INFO"):
+        await world.run()
+        world.desk.touch("INC-1")
+        await world.run()
+    told = [vars(line) for line in caplog.records if vars(line).get("action") == "desk_listed"]
+    assert [(facts["open"], facts["added"], facts["waiting"]) for facts in told] == [(3, 3, 3), (3, 1, 1)]
