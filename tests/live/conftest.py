@@ -8,12 +8,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from bench.model_server import MODEL as BENCH_MODEL
+from bench.model_server import model_server
 from config import ROOT
 from llm.ollama_server import DEFAULT_MODEL
 from llm.weights import is_placed, model_path
+from tests.live.logql import Loki
 from tests.live.places import cache_folder, named
+from tests.live.product import Product
 from tests.live.recipe import LOKI, OLLAMA
 from tests.live.running import free_port, running
+from tests.live.worked import Worked
 
 SETTINGS = ("LOKI_URL", "OLLAMA_BASE_URL", "LLM_MODEL", "VECTOR_DB_URL", "MLFLOW_TRACKING_URI", "GRAFANA_URL")
 GIVEN = {setting: value for setting in SETTINGS if (value := named(setting))}
@@ -91,3 +96,13 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
         made = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
         assert made.returncode == 0, made.stderr
         yield ModelServer(url, MODEL, is_embedded=True)
+
+
+@pytest.fixture(scope="session")
+def worked(loki: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
+    """The model is the bench's: it answers at once, and what it answers does not matter here."""
+    with model_server(0.0, 4) as model:
+        settings = {"LLM_PROVIDER": "ollama", "OLLAMA_BASE_URL": model, "LLM_MODEL": BENCH_MODEL, "LOKI_URL": loki}
+        product = Product(tmp_path_factory.mktemp("producto"), settings)
+        product.build()
+        yield Worked(product, Loki(loki), product.work())

@@ -17,13 +17,23 @@ class Loki:
 
     url: str
 
-    def vector(self, query: str) -> dict[tuple[str, ...], float]:
-        """An instant query: the values of each series' labels, in the order of their names -> its number."""
+    def instant(self, query: str) -> list[dict[str, Any]]:
+        """The series of a query as of now: `metric` with its labels, `value` with time and number."""
         answer = self.ask("query", query=query, time=str(time.time_ns()))
         assert answer["resultType"] == "vector", answer["resultType"]
+        return list(answer["result"])
+
+    def over_the_hour(self, query: str) -> list[dict[str, Any]]:
+        """The series or streams of a query over the last hour."""
+        now = time.time_ns()
+        span = {"start": str(now - _HOUR_NS), "end": str(now), "step": "60", "limit": str(_MOST)}
+        return list(self.ask("query_range", query=query, **span)["result"])
+
+    def vector(self, query: str) -> dict[tuple[str, ...], float]:
+        """The values of each series' labels, in the order of their names -> its number as of now."""
         return {
             tuple(value for _, value in sorted(series["metric"].items())): float(series["value"][1])
-            for series in answer["result"]
+            for series in self.instant(query)
         }
 
     def number(self, query: str) -> float:
@@ -34,10 +44,7 @@ class Loki:
 
     def lines(self, query: str) -> list[str]:
         """The texts of the last hour."""
-        now = time.time_ns()
-        answer = self.ask("query_range", query=query, start=str(now - _HOUR_NS), end=str(now), limit=str(_MOST))
-        assert answer["resultType"] == "streams", answer["resultType"]
-        return [text for stream in answer["result"] for _, text in stream["values"]]
+        return [text for stream in self.over_the_hour(query) for _, text in stream["values"]]
 
     def ask(self, what: str, **arguments: str) -> dict[str, Any]:
         """`data` of Loki's answer; its own words where it refuses the query."""

@@ -2,50 +2,12 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from bench.model_server import MODEL, model_server
-from tests.live.logql import Loki
-from tests.live.product import Product
+from tests.live.worked import Worked
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(600)]
-
-
-@dataclass(frozen=True)
-class Worked:
-    """The demo queue, worked while its lines went to a real Loki."""
-
-    product: Product
-    loki: Loki
-    report: dict[str, Any]
-
-    @property
-    def lines(self) -> str:
-        """LogQL's selection of this run's lines."""
-        return f'{{service_name="spai"}} | run="{self.report["ejecucion"]}"'
-
-    def recorded(self) -> list[str]:
-        """The lines of this run on disk."""
-        texts = self.product.record.read_text(encoding="utf-8").splitlines()
-        return [text for text in texts if json.loads(text).get("run") == self.report["ejecucion"]]
-
-    def counted(self, *by: str, where: str = "") -> dict[tuple[str, ...], float]:
-        """How many lines, by the fields named (in alphabetical order)."""
-        return self.loki.vector(f"sum by ({', '.join(by)}) (count_over_time({self.lines} {where} [1h]))")
-
-
-@pytest.fixture(scope="module")
-def worked(loki: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worked]:
-    """The model is the bench's: it answers at once, and what it answers does not matter here."""
-    with model_server(0.0, 4) as model:
-        settings = {"LLM_PROVIDER": "ollama", "OLLAMA_BASE_URL": model, "LLM_MODEL": MODEL, "LOKI_URL": loki}
-        product = Product(tmp_path_factory.mktemp("producto"), settings)
-        product.build()
-        yield Worked(product, Loki(loki), product.work())
 
 
 def test_every_line_of_the_record_is_there_once(worked: Worked) -> None:

@@ -2,7 +2,11 @@
 // The server built for the live tests takes no pictures through llama.cpp: decoding always fails, and it says so.
 #pragma once
 
-#include <cstddef>
+// The file that includes this one counts on what the library itself includes.
+#include <cerrno>
+#include <cstdarg>
+#include <cstdio>
+#include <cstring>
 
 static unsigned char * stbi_load_from_memory(const unsigned char *, int, int *, int *, int *, int) { return nullptr; }
 static void stbi_image_free(void *) {}
