@@ -63,7 +63,7 @@ test: setup ## every test, the slow ones too (TEST_ARGS="tests/core -k critic" f
 
 live: setup ## test against real Loki, Ollama, Qdrant, MLflow, Grafana, those that are there (TEST_ARGS too)
 	@$(BIN)/python -m tests.live.build --si-se-puede
-	@$(BIN)/python -m pytest -m live tests/live $(TEST_ARGS)
+	@$(BIN)/python -m pytest -m live -rfE tests/live $(TEST_ARGS)
 
 servers: $(STAMP) ## build Loki and Ollama from their Go modules, once, for make live
 	@$(BIN)/python -m tests.live.build

@@ -1,9 +1,7 @@
 """The real servers: at the URL of their setting, or started from the cache, or a line that says what is missing."""
 
-import os
-import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +11,7 @@ from bench.model_server import model_server
 from config import ROOT
 from llm.ollama_server import DEFAULT_MODEL
 from llm.weights import is_placed, model_path
+from tests.live.imported import MODEL, SERVER_CONTEXT, TEMPLATE, Importer, ModelServer
 from tests.live.logql import Loki
 from tests.live.places import cache_folder, named
 from tests.live.product import Product
@@ -23,9 +22,7 @@ from tests.live.worked import Worked
 SETTINGS = ("LOKI_URL", "OLLAMA_BASE_URL", "LLM_MODEL", "VECTOR_DB_URL", "MLFLOW_TRACKING_URI", "GRAFANA_URL")
 GIVEN = {setting: value for setting in SETTINGS if (value := named(setting))}
 """Read before the tests begin: each of them runs without any setting from outside."""
-MODEL = "spai-pruebas"
-SERVER_CONTEXT = 1024
-"""Our Ollama's own window: smaller than what the tests ask for, so that a request that does not name one is cut."""
+_MISSING: set[str] = set()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,9 +33,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.allow_hosts(["127.0.0.1", "::1", *sorted(hosts)]))
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line for each server that is missing, however many tests it is missing from."""
+    for line in sorted(_MISSING):
+        terminalreporter.write_line(line)
+
+
+def missing(line: str) -> NoReturn:
+    """Skips the test for want of a server: `line` says which, and how to have it."""
+    _MISSING.add(line)
+    pytest.skip(line)
+
+
 def required(setting: str, what: str) -> str:
     """The URL of that setting, or the test is skipped."""
-    return GIVEN.get(setting) or pytest.skip(f"falta {what}: indique su dirección en {setting}")
+    return GIVEN.get(setting) or missing(f"Falta {what}: indique su dirección en {setting}.")
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +58,7 @@ def loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     program = LOKI.program()
     if program is None:
-        pytest.skip("falta Loki: indique su dirección en LOKI_URL, o constrúyalo con `make servers`")
+        missing("Falta Loki: indique su dirección en LOKI_URL, o constrúyalo con `make servers`.")
     folder = tmp_path_factory.mktemp("loki")
     port = free_port()
     ports = (f"-server.http-listen-port={port}", f"-server.grpc-listen-port={free_port()}")
@@ -58,30 +67,19 @@ def loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@dataclass(frozen=True)
-class ModelServer:
-    """An Ollama and the model to ask it for."""
-
-    url: str
-    model: str
-    is_embedded: bool
-    """The model is the GGUF that the product carries."""
-
-
 @pytest.fixture(scope="session")
 def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
     """An Ollama: the one named, with LLM_MODEL, or our own with the embedded model's file imported."""
     if url := GIVEN.get(OLLAMA.setting):
-        yield ModelServer(url, GIVEN.get("LLM_MODEL") or DEFAULT_MODEL, is_embedded=False)
+        yield ModelServer(url, GIVEN.get("LLM_MODEL") or DEFAULT_MODEL)
         return
     program = OLLAMA.program()
     if program is None:
-        pytest.skip("falta Ollama: indique su dirección en OLLAMA_BASE_URL, o constrúyalo con `make servers`")
+        missing("Falta Ollama: indique su dirección en OLLAMA_BASE_URL, o constrúyalo con `make servers`.")
     weights = model_path(ROOT / "var" / "models")
     if not is_placed(weights):
-        pytest.skip("falta el modelo embebido para darlo a Ollama: ejecute `make setup`")
+        missing("Falta el modelo embebido, para darlo a Ollama: ejecute `make setup`.")
     folder = tmp_path_factory.mktemp("ollama")
-    (folder / "Modelfile").write_text(f"FROM {weights.resolve()}\n", encoding="utf-8")
     port = free_port()
     variables = {
         "OLLAMA_HOST": f"127.0.0.1:{port}",
@@ -92,10 +90,9 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelServer]:
         "HOME": str(folder),
     }
     with running([program, "serve"], f"http://127.0.0.1:{port}", "/api/version", folder, variables) as url:
-        command = [program, "create", MODEL, "-f", folder / "Modelfile"]
-        made = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
-        assert made.returncode == 0, made.stderr
-        yield ModelServer(url, MODEL, is_embedded=True)
+        importer = Importer(program, weights, folder, variables)
+        importer.create(MODEL, TEMPLATE)
+        yield ModelServer(url, MODEL, importer)
 
 
 @pytest.fixture(scope="session")

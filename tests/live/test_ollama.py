@@ -17,7 +17,7 @@ from core.usage import metering
 from llm.model import Provider
 from llm.provider import open_provider
 from llm.tasks import ModelTasks
-from tests.live.conftest import SERVER_CONTEXT, ModelServer
+from tests.live.imported import SERVER_CONTEXT, ModelServer
 from tests.live.product import Product
 
 pytestmark = [pytest.mark.live, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -61,6 +61,16 @@ async def test_check_names_a_model_that_is_not(ollama: ModelServer) -> None:
 async def test_check_refuses_a_window_that_the_model_does_not_have(ollama: ModelServer) -> None:
     provider = open_provider(_settings(ollama, llm_contexto=131_072))
     with pytest.raises(UsageError, match="LLM_CONTEXTO=131072"):
+        await provider.check()
+    await provider.aclose()
+
+
+async def test_check_refuses_a_model_imported_without_a_template(ollama: ModelServer) -> None:
+    if not ollama.importer:
+        pytest.skip("en el Ollama indicado no se crean modelos")
+    ollama.importer.create("spai-sin-plantilla", "")
+    provider = open_provider(_settings(ollama, llm_model="spai-sin-plantilla"))
+    with pytest.raises(UsageError, match="TEMPLATE"):
         await provider.check()
     await provider.aclose()
 
@@ -126,7 +136,7 @@ async def test_it_judges_as_the_embedded_model_does(
     ollama: ModelServer, provider: Provider, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The calibration was fitted on the embedded model's logits: the same file behind Ollama must give nearly those."""
-    if not ollama.is_embedded:
+    if not ollama.importer:
         pytest.skip("el Ollama indicado sirve otro modelo: no hay con qué comparar")
     served = [await ModelTasks(provider).judge(incident, list(ROWS.values())) for incident in INCIDENTS]
     await _unload(ollama)
