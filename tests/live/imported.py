@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MODEL = "spai-pruebas"
-SERVER_CONTEXT = 1024
+SERVER_CONTEXT = 512
 """Our Ollama's own window: smaller than what the tests ask for, so that a request that does not name one is cut."""
 TEMPLATE = '''\
 TEMPLATE """{{- range .Messages }}<|im_start|>{{ .Role }}

@@ -110,7 +110,7 @@ def _long_text(words: int) -> str:
 
 async def test_the_window_that_was_asked_for_is_given(ollama: ModelServer, provider: Provider) -> None:
     """More tokens than the server's own window holds are read to the last one: the answer stands at the beginning."""
-    text = f"La clave secreta es ZX-17. {_long_text(1200)} ¿Cuál es la clave secreta? Responde solo con ella."
+    text = f"La clave secreta es ZX-17. {_long_text(330)} ¿Cuál es la clave secreta? Responde solo con ella."
     reply = await provider.chat.ainvoke([HumanMessage(text)], **provider.judged)
     read = reply.response_metadata["prompt_eval_count"]
     provider.inspect(reply, len(text.split()), 1)
