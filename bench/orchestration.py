@@ -104,9 +104,9 @@ async def _work(settings: Settings, load: Load) -> tuple[list[IncidentResult], f
         resources = ROOT / "resources"
         knowledge.build(read_inputs(resources / CATALOGUE, fixes_beside(resources)).entries)
         warm, timed = MemoryDesk(derived_incidents(_WARM_UP)), MemoryDesk(derived_incidents(load.incidents))
-        async with _pipeline(settings, knowledge, embedder, warm) as (pipeline, hands):
+        async with bench_pipeline(settings, knowledge, embedder, warm) as (pipeline, hands):
             await _drain(warm, pipeline, hands)
-        async with _pipeline(settings, knowledge, embedder, timed) as (pipeline, hands):
+        async with bench_pipeline(settings, knowledge, embedder, timed) as (pipeline, hands):
             start, cpu = time.perf_counter(), time.process_time()
             results = await _drain(timed, pipeline, hands)
             return results, time.perf_counter() - start, time.process_time() - cpu
@@ -122,7 +122,7 @@ async def _drain(desk: MemoryDesk, pipeline: Pipeline, hands: int) -> list[Incid
 
 
 @asynccontextmanager
-async def _pipeline(
+async def bench_pipeline(
     settings: Settings, knowledge: KnowledgeBase, embedder: Embedder, desk: MemoryDesk
 ) -> AsyncIterator[tuple[Pipeline, int]]:
     """As `core.build.open_pipeline`, with a desk in memory; also how many incidents to have in hand."""

@@ -249,7 +249,7 @@ def _presidio() -> tuple["PatternRecognizer | PhoneRecognizer", ...]:
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_KEPT = frozenset({"action", "run", "incident", "stage", "decision", "prompt_version"})
+_KEPT = frozenset({"action", "run", "incident", "stage", "decision", "prompt_version", "collection"})
 
 
 class RedactingFilter(logging.Filter):

@@ -128,7 +128,8 @@ class Run:
         begun = {"action": "run_started", "run": self.id, "version": self.version, "hands": self.hands}
         logger.info("ejecución empezada", extra={**begun, "simulated": self.simulate, "threshold": self.threshold})
         try:
-            yield
+            with tracing(run=self.id):
+                yield
         except BaseException as error:
             logger.error(
                 "ejecución cortada", extra={"action": "run_failed", "run": self.id, "error": type(error).__name__}

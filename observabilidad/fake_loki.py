@@ -157,7 +157,7 @@ class _Handler(BaseHTTPRequestHandler):
         loki.paths.append(self.path)
         try:
             status = loki.answer(gzip.decompress(body)) if self.path == PATH else 404
-        except (DecodeError, gzip.BadGzipFile):
+        except (DecodeError, gzip.BadGzipFile, EOFError):
             status = 400
         self.send_response(status)
         self.send_header("Content-Length", "0")
@@ -212,14 +212,16 @@ class LokiProcess:
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
+        self._lock = threading.Lock()
         self.url = str(self._read()["url"])
 
     def order(self, words: str) -> dict[str, Any]:
         """What `python -m observabilidad.fake_loki` answers to these words."""
         assert self._process.stdin is not None
-        self._process.stdin.write(words + "\n")
-        self._process.stdin.flush()
-        return self._read()
+        with self._lock:
+            self._process.stdin.write(words + "\n")
+            self._process.stdin.flush()
+            return self._read()
 
     def _read(self) -> dict[str, Any]:
         assert self._process.stdout is not None

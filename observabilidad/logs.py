@@ -26,7 +26,17 @@ FILE_NAME = "spai.jsonl"
 MAX_BYTES = 20 * 1024 * 1024
 KEPT_FILES = 10
 # They tell of every request or model load at INFO, URLs with identifiers among it.
-_NOISY = ("httpx", "httpcore", "urllib3", "asyncio", "uvicorn.access", "qdrant_client", "presidio-analyzer", "RapidOCR")
+_NOISY = (
+    "httpx",
+    "httpcore",
+    "urllib3",
+    "asyncio",
+    "uvicorn.access",
+    "qdrant_client",
+    "presidio-analyzer",
+    "RapidOCR",
+    "bm25s",
+)
 _LEVELS: Mapping[int, str] = {
     logging.DEBUG: "detalle",
     logging.INFO: "info",

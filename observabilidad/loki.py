@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from typing import Any
-from urllib.parse import urlsplit
 
 import requests
 from opentelemetry._logs import LogRecord
@@ -58,11 +57,18 @@ class _Adapter(HTTPAdapter):
         self.answer, self.why = Answer.AWAY, ""
 
     def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        self.answer, self.why = Answer.AWAY, "no responde"
+        self.answer, self.why = Answer.AWAY, "no se puede conectar"
         for name in list(request.headers):
             if name.lower() not in self._headers:
                 del request.headers[name]
-        response = super().send(request, timeout=self.seconds, verify=True, cert=None, proxies={})
+        try:
+            response = super().send(request, timeout=self.seconds, verify=True, cert=None, proxies={})
+        except requests.exceptions.SSLError:
+            self.why = "su certificado no es de confianza"
+            raise
+        except requests.exceptions.Timeout:
+            self.why = "no contesta a tiempo"
+            raise
         self.answer, self.why = _read(response)
         return response
 
@@ -80,13 +86,13 @@ class Loki:
     """Where the lines go. Only what it is given counts: proxies and OpenTelemetry's own variables are not looked at."""
 
     def __init__(self, url: str, environment: str) -> None:
-        parts = urlsplit(url)
-        self.name = f"Loki ({parts.scheme}://{parts.netloc.rpartition('@')[2]})"
-        """For messages: without user and password."""
+        user, _, host = url.partition("://")[2].partition("/")[0].rpartition("@")
+        self.name = f"Loki ({host})"
+        """For messages: without user and password, nor the form of a URL, which the log does not show."""
         self._resource = Resource({"service.name": SERVICE, "deployment.environment.name": environment})
         self._scope = InstrumentationScope(SERVICE)
         # User and password of the URL become this header; nobody else's may.
-        self._adapter = _Adapter([*_KEPT_HEADERS, "authorization"] if parts.username else _KEPT_HEADERS)
+        self._adapter = _Adapter([*_KEPT_HEADERS, "authorization"] if user else _KEPT_HEADERS)
         self._session = session = requests.Session()
         session.trust_env = False
         for scheme in ("http://", "https://"):
@@ -116,7 +122,7 @@ class Loki:
     def send(self, batch: Sequence[Any], seconds: float) -> Answer:
         """One try, of at most `seconds` for connecting and as many for the answer; `batch` as `record` makes them."""
         self._adapter.seconds = max(seconds, 0.01)
-        self._adapter.answer, self._adapter.why = Answer.REFUSED, "las líneas no se pueden codificar"
+        self._adapter.answer, self._adapter.why = Answer.REFUSED, "la petición no se puede hacer; compruebe LOKI_URL"
         with _sending():
             done = self._exporter.export(batch)
         if done is LogRecordExportResult.SUCCESS and self._adapter.answer is not Answer.TAKEN:

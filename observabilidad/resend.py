@@ -56,7 +56,8 @@ def _parser() -> Parser:
         epilog=_EXAMPLES,
     )
     orders = parser.add_subparsers(title="órdenes", dest="order", required=True, metavar="ORDEN")
-    resend = orders.add_parser("reenviar", help="vuelve a enviar a Loki un tramo del registro")
+    what = "vuelve a enviar a Loki un tramo del registro"
+    resend = orders.add_parser("reenviar", help=what, description=f"{what.capitalize()}.", epilog=_EXAMPLES)
     resend.add_argument("file", type=Path, metavar="FILE", help="con el de ahora van también los rotados")
     resend.add_argument("--desde", type=_moment, metavar="CUANDO", help="desde esta fecha y hora, incluida")
     resend.add_argument("--hasta", type=_moment, metavar="CUANDO", help="hasta esta fecha y hora, incluida")

@@ -26,7 +26,7 @@ class Limits:
     lines: int = 20_000
     """Waiting: hours of a run with the embedded model, minutes of the bench's, which is far faster."""
     bytes: int = 16_000_000
-    """Of their texts. In memory a line of 300 bytes takes about 3 kB."""
+    """Of their texts; as many short lines as may wait take 20 to 60 MiB of memory."""
     batch: int = 512
     linger: float = 1.0
     """A line waits so long for others to go with it."""
@@ -35,7 +35,7 @@ class Limits:
     """Between two tries."""
     patience: float = 300.0
     """With a batch that Loki answers with an error of its own. One that does not answer is waited for."""
-    grace: float = 5.0
+    grace: float = 3.0
     """For all that is left when the run ends."""
 
 
@@ -186,7 +186,11 @@ class LokiHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Never waits: the line is queued, or counted as lost where there is no room."""
-        line = read_line(self.format(record))
+        try:
+            line = read_line(self.format(record))
+        except (TypeError, ValueError, RecursionError):  # facts that are no JSON: the file's handler tells of them
+            self._tally.turned_away(int(record.created * 1e9))
+            return
         if self._closed or not self._tally.admit(len(line.text), self._limits):
             self._tally.turned_away(line.nanoseconds)
         else:

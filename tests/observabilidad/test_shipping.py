@@ -89,7 +89,7 @@ def test_an_outage_in_the_middle_loses_nothing(
         _say(30)
         assert loki.wait_for(91)
     assert sorted(loki.texts()) == sorted(_disk(log))
-    assert capsys.readouterr().err.count("no recibe líneas") == 1
+    assert capsys.readouterr().err.count(f"Loki ({loki.url[7:]}) no recibe líneas") == 1
 
 
 def _until(true: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -285,6 +285,34 @@ def _log(text: str, place: str) -> None:
                 raise LookupError(text)
             except LookupError:
                 logger.exception("mal", extra={"action": "x"})
+
+
+def test_facts_that_are_no_json_stop_nothing(
+    ship: Callable[..., Logs], loki: FakeLoki, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ship():
+        logger.info("enorme", extra={"action": "x", "n": 10**5000})
+        _say(1)
+    assert len(loki.texts()) == 1
+    error = capsys.readouterr().err
+    assert "no se puede escribir el registro" in error
+    assert "1 de 2 líneas" in error
+
+
+@pytest.mark.parametrize("url", ["http://a:b:c", "http://[::1", "http://127.0.0.1:99999"])
+def test_an_address_that_is_none_stops_nothing(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with configure_logs(tmp_path, loki_url=url, limits=QUICK) as log:
+        _say(1)
+    assert len(_disk(log)) >= 2
+    assert "no han llegado a Loki" in capsys.readouterr().err
+
+
+def test_a_loki_that_does_not_speak_tls_is_told(
+    tmp_path: Path, loki: FakeLoki, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with configure_logs(tmp_path, loki_url=loki.url.replace("http:", "https:"), limits=QUICK):
+        _say(1)
+    assert "su certificado no es de confianza" in capsys.readouterr().err
 
 
 def test_many_threads_lose_no_line(ship: Callable[..., Logs], loki: FakeLoki) -> None:
