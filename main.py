@@ -15,6 +15,7 @@ ejemplos:
   python main.py --trabajador           sigue trabajando lo que llegue hasta Ctrl-C; puede haber varios
   python main.py --json > informe.json  el informe, para otro programa
   python main.py --pendientes           lo que espera a que una persona lo apruebe (--aprobar, --rechazar)
+  python main.py --historia INC-0001    todo lo que se sabe de esa incidencia, también durante una ejecución
 Primero se retoma lo que otra ejecución dejó a medias. Lo ya trabajado que siga igual no se repite.
 Ctrl-C termina lo que está en curso y dice lo que queda; un segundo Ctrl-C corta.
 códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuración incorrectos;
@@ -43,9 +44,7 @@ def _parser() -> Parser:
     way.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
     way.add_argument("--trabajador", action="store_true", help="trabaja la cola hasta que se le diga que pare")
     add_orders(way)
-    parser.add_argument(
-        "--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra"
-    )
+    parser.add_argument("--json", action="store_true", help="por la salida estándar, para otro programa")
     parser.add_argument("--concurrencia", type=_positive, metavar="N", help="incidencias en curso a la vez")
     parser.add_argument("--detalle", action="store_true", help="muestra los avisos de cada etapa")
     return parser

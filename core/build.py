@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
+    from llm.history.reading import PastCall
     from llm.tasks import ModelTasks
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,20 @@ def forget_old(settings: Settings) -> None:
         return
     if decisions or calls:
         logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
+
+
+def recorded(settings: Settings, incident: str) -> list[dict[str, Any]]:
+    """The log's lines of an incident, oldest first. Raises `DependencyError`."""
+    from observabilidad.record import RecordFolder
+
+    return list(RecordFolder(settings.directorio_estado / "logs").lines(incident=incident))
+
+
+def model_calls(settings: Settings, incident: str) -> "list[PastCall]":
+    """The model calls made for an incident, without their texts. Raises `DependencyError`."""
+    from llm.history.reading import calls_of
+
+    return calls_of(settings.directorio_historico, incident)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import argparse
 
-_ORDERS = ("pausar", "reanudar", "pendientes", "deshacer", "aprobar", "rechazar")
+_ORDERS = ("pausar", "reanudar", "pendientes", "deshacer", "aprobar", "rechazar", "historia")
 
 
 def add_orders(options: argparse._MutuallyExclusiveGroup) -> None:
@@ -12,6 +12,7 @@ def add_orders(options: argparse._MutuallyExclusiveGroup) -> None:
     options.add_argument("--pendientes", action="store_true", help="las propuestas que esperan a una persona")
     options.add_argument("--aprobar", metavar="DECISION", help="lleva a cabo una propuesta")
     options.add_argument("--rechazar", nargs=2, metavar=("DECISION", "MOTIVO"), help="descarta una propuesta")
+    options.add_argument("--historia", metavar="COD", help="todo lo que se sabe de una incidencia; con --json, entero")
     options.add_argument("--deshacer", metavar="DECISION", help="devuelve la incidencia a como estaba")
 
 

@@ -10,15 +10,18 @@ RUN: Mapping[str, str] = {
     "run_started": "version, hands, simulated, threshold",
     "run_done": "incidents, left, ms, automatica, propuesta, humano, error",
     "run_failed": "error: the run was cut short",
-    "incident_done": "result, reason, approval, ms",
+    "incident_done": "result, kind, reason, approval, critic, row, problem, target, confirmed, simulated, candidates, "
+    "calls, judgements, tokens_in, tokens_out, ms, and <stage>_ms per stage",
     "stage_done": "ms, failed; a stage that is gone through twice has two lines",
     "model_called": "task, model, prompt_version, tokens_in, tokens_out, ms, failed",
+    "desk_listed": "open, added, waiting, unreadable; one per look at the desk",
     "http_answered": "service, method, status (0: no answer), ms; one per try",
 }
 """One line per run, incident, stage, call to a model, request to desk or system."""
 
 DECIDED: Mapping[str, str] = {
-    "critic_rejected": "approval",
+    "judged": "attempt, row, approval, logit and the search's scores; one per candidate",
+    "critic_rejected": "attempt, row, problem, approval, reason",
     "change_confirmed": "the desk shows the change",
     "change_stopped": "phase, reason",
     "capped": "scope",
@@ -26,6 +29,7 @@ DECIDED: Mapping[str, str] = {
     "rejected": "a person did not",
     "undone": "a person took it back",
     "reopened": "row",
+    "outcome": "label, row, kind, approval, autonomy: what turned out, once per decision and label",
 }
 """What was decided and done."""
 

@@ -7,7 +7,8 @@ which is JSON, and is taken out by name.
 import re
 from collections.abc import Mapping
 
-STREAM = '{service_name="spai", environment=~"$entorno"}'
+ENVIRONMENT = "deployment_environment_name"
+STREAM = f'{{service_name="spai", {ENVIRONMENT}=~"$entorno"}}'
 RANGE, STEP = "$__range", "$__auto"
 """The dashboard's whole time range, and a step that suits its width."""
 

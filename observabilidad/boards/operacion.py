@@ -10,7 +10,7 @@ DONE = "incident_done"
 WARNINGS = f'{lines(".+")} | json nivel="level" | nivel=~`WARNING|ERROR|CRITICAL`'
 """`level` is a label of the stream too, and spelt as the collector likes: the line's own word counts."""
 HTTP = lines("http_answered", "status")
-HTTP_FAILED = lines("http_answered", "status", where="status >= 400")
+HTTP_FAILED = lines("http_answered", "status", where="status >= 400 or status == 0")
 
 
 def dashboard() -> Dashboard:
@@ -74,7 +74,7 @@ def _figures(board: Dashboard) -> None:
         number(
             "Peticiones con error",
             share(count(HTTP_FAILED), count(HTTP)),
-            "Parte de las peticiones a la mesa y al sistema respondidas con 400 o más.",
+            "Parte de las peticiones a la mesa y al sistema sin respuesta, o con 400 o más.",
             unit="percentunit",
             decimals=1,
             steps=((None, GOOD), (0.01, WARN), (0.05, BAD)),
@@ -157,7 +157,7 @@ def _along(board: Dashboard) -> None:
         over_time(
             "Peticiones a mesa y sistema",
             {"{{method}} {{status}}": count(lines("http_answered", "method", "status"), "method, status", STEP)},
-            "Por método y estado de la respuesta.",
+            "Por método y estado de la respuesta; 0: sin respuesta.",
             bars=True,
         )
     )

@@ -8,6 +8,8 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import piechart as pie_models
 
+from observabilidad.boards import logql
+
 SOURCE = models.DataSourceRef(type_val="loki", uid="loki")
 """As `grafana/provisioning/datasources` names it."""
 INCIDENT = "spai-incidencia"
@@ -142,7 +144,7 @@ def board(title: str, uid: str, description: str) -> dashboard.Dashboard:
             dashboard.QueryVariable("entorno")
             .label("Entorno")
             .datasource(SOURCE)
-            .query({"label": "environment", "stream": "", "type": 1, "refId": "entorno"})
+            .query({"label": logql.ENVIRONMENT, "stream": "", "type": 1, "refId": "entorno"})
             .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
             .include_all(True)
             .all_value(".*")

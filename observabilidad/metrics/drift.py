@@ -57,7 +57,8 @@ def drift(judged: Sequence[Line], first: Sequence[Line], fitted: Mapping[str, ob
             juicios=len(now),
             aviso=f"hacen falta {LEAST} juicios para comparar",
         )
-    found = {score: _shift(reference, _values(now, score)) for score, reference in references.items()}
+    values = {score: _values(now, score) for score in references}
+    found = {score: _shift(references[score], kept) for score, kept in values.items() if len(kept) >= LEAST}
     return Drift(referencia=name, juicios=len(now), puntuaciones=found)
 
 

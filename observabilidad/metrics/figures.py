@@ -47,7 +47,7 @@ class Http(BaseModel):
 
     peticiones: int
     errores: int
-    """Answered with 400 or more."""
+    """Answered with 400 or more, or not at all (status 0)."""
     por_estado: dict[str, int]
     segundos: Spread | None
 
@@ -110,6 +110,18 @@ class Figures(BaseModel):
     modelo_por_nombre: dict[str, ModelUse]
 
 
+_COUNTED: Mapping[str, frozenset[str]] = {
+    "judged": frozenset({"time", "run", "incident", "row", "approval", "logit", "margin", "lift"}),
+    "critic_rejected": frozenset({"row", "reason"}),
+    "stage_failed": frozenset({"stage"}),
+    "model_called": frozenset({"task", "model", "tokens_in", "tokens_out", "ms", "failed"}),
+    "model_failed": frozenset({"reason"}),
+    "http_answered": frozenset({"status", "ms"}),
+    "capped": frozenset({"scope"}),
+}
+"""What is kept of a line, by action, beside the ends of incidents, which are kept whole: a full record is 220 MB."""
+
+
 @dataclass
 class Tally:
     """The lines that count, by action, collected in one pass."""
@@ -131,9 +143,11 @@ class Tally:
             if line.get("simulated") and not simulated:
                 continue
             action = str(line.get("action", ""))
-            tally.by_action[action].append(line)
             if action == "incident_done":
+                tally.by_action[action].append(line)
                 tally.runs.add(str(line.get("run", "")))
+            elif wanted := _COUNTED.get(action):
+                tally.by_action[action].append({name: line[name] for name in wanted if name in line})
         return tally
 
     def __getitem__(self, action: str) -> list[Line]:
@@ -185,7 +199,7 @@ def _errors(tally: Tally, done: Sequence[Line]) -> Errors:
         modelo=_count(tally["model_failed"], "reason"),
         http=Http(
             peticiones=len(answered),
-            errores=sum(count for status, count in statuses.items() if status.isdecimal() and int(status) >= 400),
+            errores=sum(count for status, count in statuses.items() if status == "0" or status >= "400"),
             por_estado=statuses,
             segundos=spread(_seconds(answered)),
         ),

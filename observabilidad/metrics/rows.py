@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.ledger import Label, LabelledOutcome
 from observabilidad.metrics.figures import Tally
+from observabilidad.record import Line
 
 OFTEN = 3
 """Rejections from which a row is worth a look."""
@@ -38,9 +39,9 @@ class Rows(BaseModel):
 
 def rows_to_mend(tally: Tally, outcomes: Sequence[LabelledOutcome], catalogue: Mapping[str, str]) -> Rows:
     """`catalogue`: id -> description of every row as it is now."""
-    seen = Counter(str(line.get("row")) for line in tally["judged"])
-    rejected = Counter(str(line.get("row")) for line in tally["critic_rejected"])
-    approved = Counter(str(line.get("row")) for line in tally["incident_done"] if line.get("critic") == "APPROVED")
+    seen = _counted(tally["judged"])
+    rejected = _counted(tally["critic_rejected"])
+    approved = _counted(line for line in tally["incident_done"] if line.get("critic") == "APPROVED")
     often = {row: times for row, times in rejected.items() if times >= OFTEN and times > approved[row]}
     bad = Counter(o.entry for o in outcomes if o.entry and o.label in (Label.REOPENED, Label.REVERTED))
     return Rows(
@@ -49,6 +50,10 @@ def rows_to_mend(tally: Tally, outcomes: Sequence[LabelledOutcome], catalogue: M
         muy_rechazadas=_rows(often.items(), catalogue),
         reabiertas=_rows(bad.items(), catalogue),
     )
+
+
+def _counted(lines: Iterable[Line]) -> Counter[str]:
+    return Counter(str(line["row"]) for line in lines if line.get("row"))
 
 
 def _rows(counts: Iterable[tuple[str, int]], catalogue: Mapping[str, str]) -> tuple[Row, ...]:

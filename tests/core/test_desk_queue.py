@@ -14,7 +14,8 @@ from core.database import Database
 from core.desk_queue import DeskQueue
 from core.errors import Retryable, UsageError
 from core.incident import Incident
-from core.queue import open_queue
+from core.past_work import past_work
+from core.queue import open_past, open_queue
 from core.queued_work import as_item
 from core.reason import Reason
 from core.records import Item
@@ -162,3 +163,26 @@ async def test_every_look_at_the_desk_tells_how_long_the_queue_is(
         await world.run()
     told = [vars(line) for line in caplog.records if vars(line).get("action") == "desk_listed"]
     assert [(facts["open"], facts["added"], facts["waiting"]) for facts in told] == [(3, 3, 3), (3, 1, 1)]
+
+
+async def test_the_queue_s_past_is_read_while_it_works_and_after(tmp_path: Path) -> None:
+    world = World(tmp_path, _incidents(2))
+    during: list[str] = []
+
+    def look(code: str) -> None:
+        with open_past(Database(tmp_path)) as client:
+            assert client
+            during.extend(work.status for work in past_work(client, code))
+
+    with open_past(Database(tmp_path)) as client:
+        assert client is None
+    assert list(tmp_path.iterdir()) == []
+    world.on_work = look
+    await world.run()
+    assert during == ["PENDING", "PENDING"]
+    with open_past(Database(tmp_path)) as client:
+        assert client
+        [work] = past_work(client, "INC-1")
+        assert past_work(client, "INC") == []
+    assert (work.status, work.output["resultado"]["codIncidencia"]) == ("SUCCESS", "INC-1")
+    assert work.queued <= work.updated

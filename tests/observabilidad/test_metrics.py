@@ -49,6 +49,7 @@ def lines() -> Lines:
         _fact(5, "model_failed", **warning, reason="MODEL_TIMEOUT"),
         _fact(5, "http_answered", method="GET", status=200, ms=3),
         _fact(5, "http_answered", method="PATCH", status=503, ms=9),
+        _fact(5, "http_answered", method="GET", status=0, ms=900),
         _fact(6, "capped", **warning, scope="por_hora"),
         _done(7, result="automatica", simulated=True),
     ]
@@ -65,7 +66,7 @@ def test_the_figures_are_those_of_the_lines(lines: Lines) -> None:
     assert found.segundos_de_busqueda == found.segundos_por_etapa["search"]
     assert found.errores.incidencias == {"DESK_UNAVAILABLE": 1}
     assert (found.errores.etapas, found.errores.modelo, found.errores.avisos) == ({"act": 1}, {"MODEL_TIMEOUT": 1}, 3)
-    assert (found.errores.http.peticiones, found.errores.http.errores) == (2, 1)
+    assert (found.errores.http.peticiones, found.errores.http.errores) == (3, 2)
     assert found.rechazos == {"BELOW_THRESHOLD": 1}
     assert found.topes == {"por_hora": 1}
     assert {name: count for name, count in found.aprobacion.items() if count} == {"40-49": 1, "80-89": 1}
@@ -175,6 +176,7 @@ def test_precision_is_what_nobody_has_contradicted(database: Database) -> None:
 
 def test_rows_to_mend(lines: Lines, database: Database) -> None:
     rejected = [{"time": _at(9), "action": "critic_rejected", "row": row} for row in ("f2", "f2", "f1", "f1", "f3")]
+    rejected += [{"time": _at(9), "action": "critic_rejected"}] * 5  # of a version that did not say which
     with open_ledger(database) as ledger:
         ledger.label(_record(1, entry="f9"), Label.REVERTED, "ana")
         found = rows_to_mend(Tally.of(lines + rejected), ledger.outcomes(), {"f1": "uno", "f2": "dos", "f4": "cuatro"})
