@@ -12,7 +12,7 @@ from config import ROOT
 from llm.ollama_server import DEFAULT_MODEL
 from llm.weights import is_placed, model_path
 from tests.live.imported import MODEL, SERVER_CONTEXT, TEMPLATE, Importer, ModelServer
-from tests.live.logql import Loki
+from tests.live.logql import Loki, alone
 from tests.live.places import cache_folder, named
 from tests.live.product import Product
 from tests.live.recipe import LOKI, OLLAMA
@@ -61,9 +61,9 @@ def loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         missing("Falta Loki: indique su dirección en LOKI_URL, o constrúyalo con `make servers`.")
     folder = tmp_path_factory.mktemp("loki")
     port = free_port()
-    ports = (f"-server.http-listen-port={port}", f"-server.grpc-listen-port={free_port()}")
-    command = [program, f"-config.file={LOKI.folder / 'loki.yaml'}", *ports]
-    with running(command, f"http://127.0.0.1:{port}", "/ready", folder, {}) as url:
+    config = folder / "loki.yaml"
+    config.write_text(alone(folder, port, free_port()), encoding="utf-8")
+    with running([program, f"-config.file={config}"], f"http://127.0.0.1:{port}", "/ready", folder, {}) as url:
         yield url
 
 

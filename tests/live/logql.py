@@ -1,14 +1,34 @@
-"""Asking a real Loki: numbers and lines."""
+"""A real Loki with the product's own settings, and asking it: numbers and lines."""
 
+import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
+
+from config import ROOT
 
 _HOUR_NS = 3_600 * 10**9
 _MOST = 5_000
 """Lines in an answer: Loki's own limit."""
+
+
+def alone(folder: Path, http_port: int, grpc_port: int) -> str:
+    """docker-compose.yml's settings for Loki, with data in `folder` and ports of this machine only."""
+    text = (ROOT / "observabilidad" / "loki" / "loki.yaml").read_text(encoding="utf-8")
+    settings = json.loads(json.dumps(yaml.safe_load(text)).replace('"/loki', f'"{folder}/datos'))
+    settings["server"] |= {
+        "http_listen_address": "127.0.0.1",
+        "http_listen_port": http_port,
+        "grpc_listen_address": "127.0.0.1",
+        "grpc_listen_port": grpc_port,
+    }
+    settings["common"]["instance_addr"] = "127.0.0.1"
+    settings["ingester"]["lifecycler"] = {"min_ready_duration": "0s"}
+    return str(yaml.safe_dump(settings))
 
 
 @dataclass(frozen=True)
