@@ -244,7 +244,8 @@ def _black_hole(folder: Path) -> list[Measure]:
         with _child(loki.url, model, folder / "agujero") as process:
             facts = _read(process)
             ended = time.perf_counter()
-            _, told = process.communicate(timeout=60)
+            closed = _read(process)["cierre"]
+            _, told = process.communicate(timeout=120)
             seconds = time.perf_counter() - ended
     grown, more = facts["mib"][1] - facts["mib"][0], facts["mib"][2] - facts["mib"][1]
     facts |= {"dicho": told.strip().splitlines()[-1:], "codigo": process.returncode}
@@ -260,7 +261,7 @@ def _black_hole(folder: Path) -> list[Measure]:
         Measure(
             "registro, Loki no contesta: del fin de la ejecución a la salida",
             "≤ 10 s",
-            f"{seconds:.1f} s",
+            f"{seconds:.1f} s: {closed:.1f} el registro y el resto Python al terminar",
             seconds,
             seconds <= 10 and process.returncode == 0,
         ),
@@ -277,6 +278,8 @@ def _drown(url: str, model: str, folder: Path) -> None:
                 _say(number)
             marks.append(_resident())
         _tell(segundos=round(wall, 2), mib=[round(mark, 1) for mark in marks])
+        start = time.perf_counter()
+    _tell(cierre=round(time.perf_counter() - start, 2))
 
 
 def _resident() -> float:
