@@ -82,18 +82,21 @@ def _critic(state: str) -> str:
 
 
 def _risk(board: Dashboard) -> None:
-    """Risk and coverage so far, as they would be at each threshold."""
+    """Risk and coverage so far, as they would be at each threshold.
+
+    An incident without a candidate has no approval: Loki refuses a whole query in which it cannot compare one line.
+    """
 
     def approved(threshold: int) -> str:
-        return lines(DONE, "result", "approval", where=f"result=`automatica` | approval >= {threshold}")
+        return lines(DONE, "result", "approval", where=f"result=`automatica` | approval!=`` | approval >= {threshold}")
 
     def above(threshold: int) -> str:
-        return lines(DONE, "approval", where=f"approval >= {threshold}")
+        return lines(DONE, "approval", where=f"approval!=`` | approval >= {threshold}")
 
     def wrong(threshold: int) -> str:
         fields = ("label", "autonomy", "approval")
         told = "label=~`reabierta|revertida` | autonomy=`automatica`"
-        return lines("outcome", *fields, where=f"{told} | approval >= {threshold}")
+        return lines("outcome", *fields, where=f"{told} | approval!=`` | approval >= {threshold}")
 
     board.with_panel(
         ranking(
