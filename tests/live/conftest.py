@@ -1,6 +1,7 @@
 """The real servers: at the URL of their setting, or started from the cache, or a line that says what is missing."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -12,7 +13,7 @@ from config import ROOT
 from llm.ollama_server import DEFAULT_MODEL
 from llm.weights import is_placed, model_path
 from tests.live.imported import MODEL, SERVER_CONTEXT, TEMPLATE, Importer, ModelServer
-from tests.live.logql import Loki, alone
+from tests.live.logql import Loki, loki_running
 from tests.live.places import cache_folder, named
 from tests.live.product import Product
 from tests.live.recipe import LOKI, OLLAMA
@@ -51,20 +52,20 @@ def required(setting: str, what: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def loki(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def loki(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Loki's URL."""
     if url := GIVEN.get(LOKI.setting):
         yield url
         return
-    program = LOKI.program()
-    if program is None:
-        missing("Falta Loki: indique su dirección en LOKI_URL, o constrúyalo con `make servers`.")
-    folder = tmp_path_factory.mktemp("loki")
-    port = free_port()
-    config = folder / "loki.yaml"
-    config.write_text(alone(folder, port, free_port()), encoding="utf-8")
-    with running([program, f"-config.file={config}"], f"http://127.0.0.1:{port}", "/ready", folder, {}) as url:
+    program: Path = request.getfixturevalue("loki_program")
+    with loki_running(program, tmp_path_factory.mktemp("loki"), free_port()) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def loki_program() -> Path:
+    """A Loki to start and stop."""
+    return LOKI.program() or missing("Falta Loki: indique su dirección en LOKI_URL, o constrúyalo con `make servers`.")
 
 
 @pytest.fixture(scope="session")

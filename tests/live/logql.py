@@ -2,6 +2,8 @@
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,13 +12,23 @@ import httpx
 import yaml
 
 from config import ROOT
+from tests.live.running import free_port, running
 
 _HOUR_NS = 3_600 * 10**9
 _MOST = 5_000
 """Lines in an answer: Loki's own limit."""
 
 
-def alone(folder: Path, http_port: int, grpc_port: int) -> str:
+@contextmanager
+def loki_running(program: Path, folder: Path, port: int) -> Iterator[str]:
+    """`program` on that port while the block lasts; its URL. Started again on `folder`, it has what it had."""
+    config = folder / "loki.yaml"
+    config.write_text(_settings(folder, port, free_port()), encoding="utf-8")
+    with running([program, f"-config.file={config}"], f"http://127.0.0.1:{port}", "/ready", folder, {}, 120) as url:
+        yield url
+
+
+def _settings(folder: Path, http_port: int, grpc_port: int) -> str:
     """docker-compose.yml's settings for Loki, with data in `folder` and ports of this machine only."""
     text = (ROOT / "observabilidad" / "loki" / "loki.yaml").read_text(encoding="utf-8")
     settings = json.loads(json.dumps(yaml.safe_load(text)).replace('"/loki', f'"{folder}/datos'))
