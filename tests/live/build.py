@@ -26,6 +26,7 @@ ejemplos:
   make live                                      construye lo que falte y prueba con los servidores reales
 
 Hace falta Go; para Ollama, además, gcc, g++ y nlohmann-json (en Debian: apt-get install nlohmann-json3-dev).
+La primera vez se descargan los módulos y cada servidor lleva unos 10 minutos de CPU; con las cachés de Go, 5 GB.
 Las versiones y sus hashes están en tests/live/*/go.mod y go.sum. Lo cortado sigue donde estaba al repetir la orden.
 
 códigos de salida: 0 hecho; 2 uso incorrecto; 3 falta algo, o no se ha podido compilar (dice qué)
@@ -72,7 +73,8 @@ def _run(options: argparse.Namespace) -> int:
             _tell(f"{name}: no se construye; se usa el de {recipe.setting}={url}")
         else:
             try:
-                _tell(f"Construyo {name} {recipe.version}: unos minutos; lo que dice Go va a {cache / name}.log")
+                _check_tools(recipe)
+                _tell(f"Construyo {name} {recipe.version}: unos 10 minutos de CPU; Go lo cuenta en {cache / name}.log")
                 _tell(f"{name} {recipe.version}: {build(recipe, cache, options.procesos)}")
             except DependencyError as error:
                 if not options.si_se_puede:
