@@ -53,8 +53,11 @@ def latest(query: str, value: str, over: str = RANGE) -> str:
 
 
 def or_zero(query: str) -> str:
-    """0 where there are no lines: nothing happened, which is not the same as no data."""
-    return f"({query}) or vector(0)"
+    """0 where there are no lines: nothing happened, which is not the same as no data.
+
+    `max` takes the labels away: beside a labelled value the 0 would be a second one.
+    """
+    return f"max({query}) or vector(0)"
 
 
 def share(part: str, whole: str) -> str:

@@ -13,7 +13,7 @@ import yaml
 
 from config import ROOT
 from observabilidad import dashboards
-from observabilidad.boards.logql import filled, lines
+from observabilidad.boards.logql import filled, lines, or_zero
 from observabilidad.boards.panel import INCIDENT, SOURCE
 from observabilidad.facts import ACTIONS
 
@@ -81,6 +81,14 @@ def test_nothing_that_never_happened_is_shown_as_no_data(panel: dict[str, Any]) 
         assert all("vector(" in target["expr"] for target in panel["targets"])
     elif panel["type"] in ("table", "bargauge", "timeseries"):
         assert panel["fieldConfig"]["defaults"]["noValue"]
+
+
+def test_a_zero_never_stands_beside_the_figure() -> None:
+    """`or` drops the 0 only where both sides have the same labels: none."""
+    assert or_zero("quantile_over_time(0.5, x) by (y)") == "max(quantile_over_time(0.5, x) by (y)) or vector(0)"
+    for _, panel in PANELS:
+        if panel["type"] == "stat":
+            assert not [t for t in panel["targets"] if re.match(r"\(?quantile_over_time", t["expr"])]
 
 
 def test_tables_link_each_incident_to_its_story() -> None:
