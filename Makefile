@@ -16,7 +16,7 @@ MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup weights demo test check static bench mocks stack stack-down format lint types lock clean
+.PHONY: help setup weights demo test live servers check static bench mocks stack stack-down format lint types lock clean
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,13 @@ demo: setup ## build the knowledge base and work the demo queue with the real em
 
 test: setup ## every test, the slow ones too (TEST_ARGS="tests/core -k critic" for some)
 	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+live: setup ## test against real Loki, Ollama, Qdrant, MLflow, Grafana, those that are there (TEST_ARGS too)
+	@$(BIN)/python -m tests.live.build --si-se-puede
+	@$(BIN)/python -m pytest -m live -rfE tests/live $(TEST_ARGS)
+
+servers: $(STAMP) ## build Loki and Ollama from their Go modules, once, for make live
+	@$(BIN)/python -m tests.live.build
 
 check: static test ## format, lint, types, import rules, generated documentation, tests
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import parse_qs
 
 from google.protobuf.message import DecodeError
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
@@ -23,6 +24,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from core.command_line import Parser
 
 PATH = "/otlp/v1/logs"
+ASKED = "/loki/api/v1/query_range"
 Labels = tuple[tuple[str, str], ...]
 _INDEXED = {"service.name", "deployment.environment.name"}
 
@@ -44,6 +46,8 @@ class FakeLoki:
         self.status = 204
         self.silent = False
         """A black hole: requests are read and never answered."""
+        self.takes_only = False
+        """Answers no question, as a gateway that only takes lines in."""
         self.delay = 0.0
         self.changed = threading.Condition()
         self._port = port
@@ -150,6 +154,26 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: _Server
 
+    def do_GET(self) -> None:
+        """Its lines between two moments, whatever the selection: the oldest first, no more than are asked for."""
+        path, _, asked = self.path.partition("?")
+        loki, wanted = self.server.loki, parse_qs(asked)
+        loki.paths.append(path)
+        if path != ASKED or loki.takes_only:
+            self._answer(404)
+            return
+        since, until, most = (int(wanted[name][0]) for name in ("start", "end", "limit"))
+        with loki.changed:
+            values = sorted(
+                [str(at), text]
+                for times in loki.lines.values()
+                for at in times
+                for text in times[at]
+                if since <= at < until
+            )
+        body = {"status": "success", "data": {"resultType": "streams", "result": [{"values": values[:most]}]}}
+        self._answer(200, json.dumps(body).encode())
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         loki = self.server.loki
@@ -159,9 +183,13 @@ class _Handler(BaseHTTPRequestHandler):
             status = loki.answer(gzip.decompress(body)) if self.path == PATH else 404
         except (DecodeError, gzip.BadGzipFile, EOFError):
             status = 400
+        self._answer(status)
+
+    def _answer(self, status: int, body: bytes = b"") -> None:
         self.send_response(status)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Silence."""

@@ -1,7 +1,8 @@
 """One Loki: the record's lines as OTLP over HTTP, and what it answers, in four words.
 
 Labels (few values): `service_name`, `deployment_environment_name`. The level goes as `severity_text`, and `PLACES` as
-structured metadata. Loki drops a line that it has already: same labels, same time, same text.
+structured metadata. Of a line that it gets twice (same labels, same time, same text) Loki shows one, but may count two
+until it has merged its chunks, and some for good: ask `kept` before sending anything again.
 """
 
 import logging
@@ -27,6 +28,9 @@ from observabilidad.line import Line
 
 SERVICE = "spai"
 _PATH = "/otlp/v1/logs"
+_ASKED = "/loki/api/v1/query_range"
+_PAGE = 5_000
+"""Lines in an answer: what Loki gives at most unless it is told otherwise."""
 _KEPT_HEADERS = ("content-type", "content-encoding", "content-length", "user-agent")
 _NO_BACK_OFF = 0.5
 """Seconds that the exporter believes it has: too few for its own back-offs (from 0.8 s), which nothing can cut short
@@ -89,6 +93,8 @@ class Loki:
         user, _, host = url.partition("://")[2].partition("/")[0].rpartition("@")
         self.name = f"Loki ({host})"
         """For messages: without user and password, nor the form of a URL, which the log does not show."""
+        self._url = url
+        self._selector = f'{{service_name="{SERVICE}", deployment_environment_name="{environment}"}}'
         self._resource = Resource({"service.name": SERVICE, "deployment.environment.name": environment})
         self._scope = InstrumentationScope(SERVICE)
         # User and password of the URL become this header; nobody else's may.
@@ -128,6 +134,39 @@ class Loki:
         if done is LogRecordExportResult.SUCCESS and self._adapter.answer is not Answer.TAKEN:
             return Answer.REFUSED
         return self._adapter.answer
+
+    def kept(self, since: int, until: int, seconds: float) -> set[tuple[int, str]] | None:
+        """Nanoseconds and text of our lines that it has between two moments, both included; None: it does not say.
+
+        Each request may take `seconds`. One that only takes lines (a gateway, a collector) does not say.
+        """
+        found: set[tuple[int, str]] = set()
+        while True:
+            page = self._page(since, until, max(seconds, 0.01))
+            if page is None:
+                return None
+            more = len(page) >= _PAGE and not page <= found
+            found |= page
+            if not more:
+                return found
+            since = max(nanoseconds for nanoseconds, _ in page)
+
+    def _page(self, since: int, until: int, seconds: float) -> set[tuple[int, str]] | None:
+        self._adapter.seconds = seconds
+        asked = {
+            "query": self._selector,
+            "start": str(since),
+            "end": str(until + 1),
+            "limit": str(_PAGE),
+            "direction": "forward",
+        }
+        try:
+            with _sending():
+                response = self._session.get(self._url + _ASKED, params=asked, allow_redirects=False)
+            streams = response.json()["data"]["result"] if response.status_code == 200 else None
+            return None if streams is None else {(int(at), text) for one in streams for at, text, *_ in one["values"]}
+        except (requests.RequestException, ValueError, LookupError, TypeError):
+            return None
 
     def close(self) -> None:
         """Lets go of the connection."""

@@ -1,6 +1,6 @@
 """Sends a stretch of the record to Loki again: `python -m observabilidad.logs reenviar FILE`.
 
-What Loki has already it drops, since a line sent again is the same in time, labels and text.
+Loki is asked first which lines it has. Of one that it gets twice it shows one, but may count two.
 """
 
 import argparse
@@ -32,7 +32,7 @@ ejemplos:
   python -m observabilidad.logs reenviar var/logs/spai.jsonl.3
         solo ese fichero
 
-Repetirlo no duplica nada: Loki descarta las líneas que ya tiene. Si se corta, dice desde dónde seguir.
+Repetirlo no duplica nada: antes se pregunta a Loki qué líneas tiene. Si se corta, dice desde dónde seguir.
 
 códigos de salida: 0 enviado; 1 Loki ha rechazado alguna línea, o alguna no se entiende; 2 uso o configuración
                    incorrectos; 3 Loki no responde
@@ -201,13 +201,18 @@ def _fault(error: ValueError) -> str:
 
 
 def sender(url: str, environment: str, seconds: float = 60.0) -> Send:
-    """Sends to the Loki at `url`; waits up to `seconds` for one that does not answer."""
+    """Sends what the Loki at `url` has not got yet; waits up to `seconds` for one that does not answer."""
     from observabilidad.loki import Answer, Loki
 
     loki = Loki(url, environment)
 
     def send(batch: Sequence[Line]) -> str:
-        records, deadline, pause = [loki.record(line) for line in batch], monotonic() + seconds, 0.5
+        times = [line.nanoseconds for line in batch]
+        there = loki.kept(min(times), max(times), 10.0) or ()
+        records = [loki.record(line) for line in batch if (line.nanoseconds, line.text) not in there]
+        if not records:
+            return ""
+        deadline, pause = monotonic() + seconds, 0.5
         while (answer := loki.send(records, 10.0)) in (Answer.AWAY, Answer.FAULTY):
             if monotonic() + pause > deadline:
                 raise DependencyError(f"{loki.name} no recibe las líneas: {loki.why}. Compruebe LOKI_URL.")

@@ -14,7 +14,7 @@ import pytest
 from config import ROOT
 from core.errors import DependencyError, UsageError
 from observabilidad import logs, resend
-from observabilidad.fake_loki import FakeLoki
+from observabilidad.fake_loki import ASKED, FakeLoki
 from observabilidad.line import Line
 from observabilidad.logs import configure_logs
 from observabilidad.shipping import Limits
@@ -62,7 +62,7 @@ def test_what_loki_missed_comes_and_what_it_has_does_not_double(
     for _ in range(2):
         assert resend.main(["reenviar", str(log.path)]) == 0
         assert use.texts() == disk
-    assert use.received == 20 + 2 * len(disk)
+    assert use.received == len(disk)
     assert f"{len(disk)} líneas enviadas" in capsys.readouterr().out
 
 
@@ -120,6 +120,27 @@ def test_more_than_a_batch_and_a_bar(tmp_path: Path, loki: FakeLoki) -> None:
     done = resend.resend([path], resend.Stretch(), send, lambda *step: shown.append(step))
     assert done.sent == len(loki.metadata) == 1300
     assert shown == [("Líneas", 512, 1300), ("Líneas", 1024, 1300), ("Líneas", 1300, 1300)]
+
+
+@pytest.mark.parametrize("takes_only", [False, True], ids=["asked first", "that only takes"])
+def test_what_loki_has_is_not_sent_again(tmp_path: Path, loki: FakeLoki, takes_only: bool) -> None:
+    """A real Loki shows a line that came twice once, but counts it twice until it has merged its chunks."""
+    path = _write(tmp_path / "spai.jsonl", *[_line(n % 60, str(n)) for n in range(600)])
+    assert resend.resend([path], resend.Stretch(), resend.sender(loki.url, "DESA")).sent == 600
+    _write(path, path.read_text("utf-8"), _line(59, "nueva"))
+    loki.takes_only = takes_only
+    assert resend.resend([path], resend.Stretch(), resend.sender(loki.url, "DESA")).sent == 601
+    assert loki.received == (1201 if takes_only else 601)
+    assert len(loki.texts()) == 601
+
+
+def test_loki_is_asked_page_by_page(tmp_path: Path, loki: FakeLoki, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("observabilidad.loki._PAGE", 7)
+    path = _write(tmp_path / "spai.jsonl", *[_line(n // 5, str(n)) for n in range(100)])
+    for _ in range(2):
+        resend.resend([path], resend.Stretch(), resend.sender(loki.url, "DESA"))
+    assert loki.received == 100
+    assert loki.paths.count(ASKED) > 20
 
 
 def test_a_file_rotated_meanwhile_is_read_to_its_end(tmp_path: Path) -> None:
