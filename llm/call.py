@@ -159,7 +159,15 @@ def _facts(call: Call, prompt: Prompt, failed: Reason | None) -> dict[str, Any]:
 
 
 def _keep(history: History | None, call: Call) -> None:
-    """In the history, and as a span for whoever collects them."""
+    """In the history, and as a span for whoever collects them.
+
+    What a model reads off a picture has not been through the hiding of personal data yet, nor has the repair that
+    quotes it: here it goes through.
+    """
+    if '"sha256"' in call.input:
+        from core.privacy import scrub  # heavy recognisers, for pictures only
+
+        call = replace(call, input=scrub(call.input), output=scrub(call.output) if call.output else call.output)
     if history is not None:
         history.record(call)
     add_span(
@@ -170,8 +178,7 @@ def _keep(history: History | None, call: Call) -> None:
         proveedor=call.provider,
         prompt=call.prompt,
         entrada=call.input,
-        # What a model reads off a picture has not been through the hiding of personal data yet.
-        salida=None if '"sha256"' in call.input else call.output,
+        salida=call.output,
         tokens_entrada=call.input_tokens,
         tokens_salida=call.output_tokens,
         logit=call.logit,

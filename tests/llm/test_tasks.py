@@ -357,3 +357,16 @@ async def test_pictures_are_kept_by_their_hash(tmp_path: Path) -> None:
         (text,) = connection.execute("SELECT content FROM texts WHERE content LIKE '%image_url%'").fetchone()
     assert "base64" not in text
     assert len(json.loads(text)[1]["content"][1]["sha256"]) == 64
+
+
+async def test_what_is_read_off_a_picture_is_kept_without_personal_data(tmp_path: Path) -> None:
+    """The repair quotes the first reply, so both calls are to be hidden."""
+    with History(tmp_path) as history:
+        script = Script(["DNI 12345678Z", '{"descripcion": "Ficha de ana.ruiz@correo.es, DNI 12345678Z"}'])
+        seen = await ModelTasks(scripted_provider(script), history).read_image(b"x", "image/png")
+    assert "12345678Z" in seen, "it is the intake that hides what goes on"
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        kept = "\n".join(row[0] for row in connection.execute("SELECT content FROM texts"))
+    assert "<NIF" in kept
+    assert "12345678Z" not in kept
+    assert "ana.ruiz" not in kept
