@@ -165,9 +165,7 @@ def _keep(history: History | None, call: Call) -> None:
     quotes it: here it goes through.
     """
     if '"sha256"' in call.input:
-        from core.privacy import scrub  # heavy recognisers, for pictures only
-
-        call = replace(call, input=scrub(call.input), output=scrub(call.output) if call.output else call.output)
+        call = _without_personal_data(call)
     if history is not None:
         history.record(call)
     add_span(
@@ -184,6 +182,19 @@ def _keep(history: History | None, call: Call) -> None:
         logit=call.logit,
         reparacion=call.repair,
     )
+
+
+def _without_personal_data(call: Call) -> Call:
+    from core.privacy import scrub  # heavy recognisers, for pictures only
+
+    def hidden(content: Any) -> Any:
+        if isinstance(content, str):
+            return scrub(content)
+        return [part | {"text": scrub(part["text"])} if "text" in part else part for part in content]
+
+    messages = [message | {"content": hidden(message["content"])} for message in json.loads(call.input)]
+    output = scrub(call.output) if call.output else call.output
+    return replace(call, input=json.dumps(messages, ensure_ascii=False), output=output)
 
 
 def _plain(message: BaseMessage) -> dict[str, object]:

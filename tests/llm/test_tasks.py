@@ -35,11 +35,11 @@ def query(text: str) -> Answer:
 async def test_a_call_waits_for_its_turn_and_its_time_limit_runs_only_then() -> None:
     turns = asyncio.Semaphore(1)
     script = Script([Said('{"consulta": "No entra"}')])
-    tasks = ModelTasks(replace(scripted_provider(script, seconds=0.01), turns=turns))
+    tasks = ModelTasks(replace(scripted_provider(script, seconds=0.4), turns=turns))
     async with turns:
         waiting = asyncio.create_task(tasks.reformulate("no entro", None))
         with pytest.raises(TimeoutError):  # longer than a call may take
-            await asyncio.wait_for(asyncio.shield(waiting), 0.05)
+            await asyncio.wait_for(asyncio.shield(waiting), 0.45)
         assert script.asked == []
     assert await waiting == "No entra"
     assert not turns.locked()
