@@ -49,12 +49,13 @@ def open_database(settings: Settings) -> "Database":
 
 
 def forget_old(settings: Settings) -> None:
-    """Delete decisions, what was said of them, and model calls older than `RETENCION_DIAS`.
+    """Delete decisions, what was said of them, answers that nobody rated and model calls older than `RETENCION_DIAS`.
 
     What cannot be deleted now is logged, and goes another time.
     """
     from datetime import UTC, datetime, timedelta
 
+    from core.feedback import open_feedback
     from core.ledger import open_ledger
     from llm.history import forget
 
@@ -62,12 +63,15 @@ def forget_old(settings: Settings) -> None:
     try:
         with open_ledger(open_database(settings)) as ledger:
             decisions = ledger.forget(age)
+        with open_feedback(open_database(settings)) as feedback:
+            answers = feedback.forget(age)
         calls = forget(settings.directorio_historico, datetime.now(UTC) - age)
     except DependencyError as error:
         logger.warning("no se ha podido recortar", extra={"action": "retention_failed", "error": str(error)})
         return
-    if decisions or calls:
-        logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
+    if decisions or answers or calls:
+        facts = {"decisions": decisions, "answers": answers, "calls": calls}
+        logger.info("recortado", extra={"action": "forgotten", **facts})
 
 
 @asynccontextmanager
