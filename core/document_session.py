@@ -32,7 +32,7 @@ def load_folder(settings: Settings, folder: Path, progress: Show | None) -> Load
 
 
 def reindex_all(settings: Settings, progress: Show | None) -> str:
-    """`--reindexar`. Raises `UsageError` where nothing is loaded, `DependencyError`; what serves stays until the end."""
+    """`--reindexar`. Raises `UsageError` where nothing is loaded, and `DependencyError`."""
     embedder = open_embedder(settings)
     with open_documents(settings, embedder) as base, open_loader(settings, base) as loader:
         if not base.exists():
