@@ -11,6 +11,7 @@ from core.errors import DependencyError
 
 if TYPE_CHECKING:
     from core.database import Database
+    from core.documents.background import Background
     from core.documents.collection import DocumentBase
     from core.documents.load import Loader
     from core.execute import Executor, Guard
@@ -53,6 +54,24 @@ def open_documents(settings: Settings, embedder: "Embedder | None" = None) -> "I
     folder = None if settings.vector_db_url else settings.directorio_estado / "qdrant"
     with open_client(folder, settings.vector_db_url) as client:
         yield DocumentBase(client, embedder or open_embedder(settings))
+
+
+def open_background(settings: Settings, knowledge: "KnowledgeBase", embedder: "Embedder") -> "Background | None":
+    """What names the documents near an incident; None where none is loaded, or not with this embedder."""
+    from core.documents.background import Background
+    from core.documents.collection import DocumentBase
+    from core.judgement import load_calibration
+    from core.search import Searcher
+
+    base = DocumentBase(knowledge.shelf, embedder)
+    try:
+        if not base.exists():
+            return None
+        searcher = Searcher(base, embedder, settings.query_limit_vectordb)
+    except DependencyError as error:
+        logger.warning("documentos no consultados", extra={"action": "background_failed", "error": str(error)})
+        return None
+    return Background(searcher, load_calibration(settings.embedding_model), settings.critic_approval_threshold)
 
 
 def open_classifier(settings: Settings, embedder: "Embedder") -> "Classifier | None":
@@ -262,7 +281,8 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy)
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
-        pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole)
+        background = open_background(settings, knowledge, embedder) or (lambda text: ())
+        pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole, background)
 
         def facts() -> dict[str, Any]:
             return {

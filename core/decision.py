@@ -31,6 +31,8 @@ class Decision:
     reason: Reason
     entry: CatalogueEntry | None = None
     """The row the action comes from, or the best one found for a person to look at."""
+    background: tuple[str, ...] = ()
+    """What else may help the person who takes it, a line each. No action comes from it."""
 
 
 def decision_id(incident: Incident, tag: str, entry_id: str | None) -> str:

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -35,6 +35,9 @@ logger = logging.getLogger(__name__)
 Whole = Callable[[KnownEntry], KnownEntry]
 """A row with its solution as the catalogue's file has it, where it was stored without personal data."""
 
+Background = Callable[[str], Sequence[str]]
+"""Lines that may help the person who takes an incident, from its text without personal data. No action comes from it."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -58,6 +61,7 @@ class Pipeline:
         personal: PersonalData,
         rules: Rules,
         whole: Whole = lambda entry: entry,
+        background: Background = lambda text: (),
     ) -> None:
         self._loop = loop
         self._executor = executor
@@ -66,6 +70,7 @@ class Pipeline:
         self._personal = personal
         self._rules = rules
         self._whole = whole
+        self._background = background
 
     async def work(self, incident: Incident) -> tuple[IncidentResult, Decision]:
         """Decide and act. Never raises but on cancellation: every fault is a result with its reason code."""
@@ -142,7 +147,8 @@ class Pipeline:
                 return self._undecided(incident, Reason.EMPTY_TEXT)
         verdict = await self._loop.decide(redacted.text, search_text, marks)
         asked = any(mark.kind == ASKED_FOR_POLICY for mark in marks)
-        return await self._from_verdict(incident, verdict, redacted.policies, asked)
+        decision = await self._from_verdict(incident, verdict, redacted.policies, asked)
+        return replace(decision, background=tuple(await asyncio.to_thread(self._background, search_text)))
 
     async def _from_verdict(
         self, incident: Incident, verdict: Verdict, policies: tuple[str, ...], asked: bool
@@ -242,6 +248,7 @@ def _result(incident: Incident, decision: Decision, outcome: Outcome, *, simulat
         confirmada=outcome.done is not None,
         decision=decision.id,
         candidatos=tuple(c.entry.description for c in verdict.candidates) if verdict else (),
+        documentos=decision.background if ending is not Result.AUTOMATIC else (),
     )
 
 

@@ -64,6 +64,8 @@ class IncidentResult(BaseModel):
     """Stage -> seconds."""
     candidatos: tuple[str, ...] = ()
     """The best rows found, for the person who takes it."""
+    documentos: tuple[str, ...] = ()
+    """Places in the documents that may help that person."""
 
 
 class Expected(BaseModel):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from qdrant_client import QdrantClient
 
 from core.documents.pieces import Piece, from_point
-from core.knowledge import Collection
+from core.knowledge import Collection, Shelf
 from core.knowledge import build as building
 from core.knowledge.build import Progress
 from core.ports import Embedder
@@ -39,8 +39,8 @@ class DocumentBase(Collection[Piece]):
         "Los documentos se cargaron con otro modelo de vectores. Ejecute `python batch.py --reindexar` para rehacerlos."
     )
 
-    def __init__(self, client: QdrantClient, embedder: Embedder, name: str = "documentos") -> None:
-        super().__init__(client, embedder, name, from_point)
+    def __init__(self, where: QdrantClient | Shelf, embedder: Embedder, name: str = "documentos") -> None:
+        super().__init__(where, embedder, name, from_point)
 
     def exists(self) -> bool:
         """Whether anything was ever loaded."""

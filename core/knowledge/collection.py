@@ -33,9 +33,12 @@ class Collection(Generic[S]):
     missing = "La base de conocimiento aún no existe. Ejecute `python batch.py` para crearla."
     outdated = "La base de conocimiento se creó con otro modelo de vectores. Ejecute `python batch.py` para rehacerla."
 
-    def __init__(self, client: QdrantClient, embedder: Embedder, name: str, from_point: Callable[[Point], S]) -> None:
+    def __init__(
+        self, where: QdrantClient | Shelf, embedder: Embedder, name: str, from_point: Callable[[Point], S]
+    ) -> None:
+        """`where`: a client, or the shelf of another collection over the same one."""
         self.embedder = embedder
-        self.shelf = Shelf(client, name)
+        self.shelf = where.beside(name) if isinstance(where, Shelf) else Shelf(where, name)
         self._from_point = from_point
 
     def stored(self) -> dict[str, S]:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from core.documents.document import Block, ReadingLimits, Unreadable
-from core.errors import UsageError
+from core.errors import DependencyError, UsageError
 from llm.ocr import RapidOcr
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class IsolatedReader:
         self.version = "+".join([_READER, *(f"{name}/{_installed(name)}" for name in _PACKAGES)])
 
     def read(self, name: str, data: bytes) -> Sequence[Block]:
+        from concurrent.futures.process import BrokenProcessPool
+
         from pebble import ProcessExpired, ProcessPool
 
         if self._pool is None:
@@ -54,6 +56,11 @@ class IsolatedReader:
             raise Unreadable(f"no se ha terminado de leer en {self._limits.seconds:g} s") from error
         except ProcessExpired as error:
             raise Unreadable("está dañado: el conversor no lo resiste") from error
+        except BrokenProcessPool as error:
+            raise DependencyError(
+                "No arranca el proceso que lee los documentos. Compruebe que queda memoria y repita la orden: sigue "
+                "por donde iba."
+            ) from error
         except MemoryError as error:
             raise Unreadable("no cabe en memoria al leerlo") from error
         return blocks
