@@ -36,7 +36,7 @@ Whole = Callable[[KnownEntry], KnownEntry]
 """A row with its solution as the catalogue's file has it, where it was stored without personal data."""
 
 Background = Callable[[str], Sequence[str]]
-"""Lines that may help the person who takes an incident, from its text without personal data. No action comes from it."""
+"""Lines that may help the person who takes an incident, from its text without personal data."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,8 @@ async def ask(settings: Settings, options: argparse.Namespace) -> int:
         raise UsageError("--correccion acompaña a --valorar: python main.py --valorar ID mal --correccion «…».")
     with open_feedback(open_database(settings)) as feedback:
         if options.valorar:
-            return _rate(feedback, *options.valorar, options.correccion or "")
+            rated, label = options.valorar
+            return _rate(feedback, rated, label, options.correccion or "")
         if options.valoraciones:
             return _report(settings, feedback, as_json=options.json)
         question = options.pregunta.strip()

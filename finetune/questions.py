@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from qdrant_client import QdrantClient
 
@@ -17,7 +18,7 @@ from core.documents.outcome import DocumentOutcome
 from core.documents.pieces import Piece
 from core.documents.windows import Window
 from core.errors import UsageError
-from core.ports import Embedder
+from core.ports import Embedder, Vectors
 from core.privacy import PersonalData
 from core.search import Searcher
 from llm.documents.reader import IsolatedReader
@@ -79,6 +80,25 @@ def loaded(folder: Path, embedder: Embedder) -> Iterator[tuple[Searcher[Piece], 
         yield Searcher(base, embedder, 20), outcomes
     finally:
         client.close()
+
+
+class Remembering:
+    """An embedder that embeds each passage once: the same windows come up for many questions."""
+
+    def __init__(self, embedder: Embedder) -> None:
+        self.dimensions, self.version = embedder.dimensions, embedder.version
+        self._embedder = embedder
+        self._known: dict[str, dict[str, Vectors]] = {}
+
+    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        return self._embedder.queries(texts)
+
+    def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        fresh = [text for text in dict.fromkeys(texts) if text not in self._known]
+        if fresh:
+            made = self._embedder.passages(fresh)
+            self._known |= {text: {name: made[name][i] for name in made} for i, text in enumerate(fresh)}
+        return {name: np.stack([self._known[text][name] for text in texts]) for name in self.dimensions}
 
 
 def by_answer(questions: Sequence[Question]) -> Mapping[bool, list[Question]]:

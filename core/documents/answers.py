@@ -131,14 +131,14 @@ class Answerer:
         """The best windows for a question without identifiers, by how likely they answer it."""
         windows = await asyncio.to_thread(self.windows, asked)
         hopeful = [window for window in windows if not self._fit.hopeless(window.fit)]
-        best = _separate(hopeful)[:JUDGED]
+        best = separate(hopeful)[:JUDGED]
         logits = await self._tasks.answers(asked, [window.told for window in best]) if best else []
         judged = [
             Judged(window, self._fit.probability(window.fit, logit), logit)
             for window, logit in zip(best, logits, strict=True)
         ]
         low = self._fit.logit_range[0]
-        rest = [Judged(w, self._fit.probability(w.fit, low)) for w in _separate(windows)[:PIECES] if w not in best]
+        rest = [Judged(w, self._fit.probability(w.fit, low)) for w in separate(windows)[:PIECES] if w not in best]
         return sorted(judged, key=lambda j: -j.probability) + rest
 
     def windows(self, asked: str) -> list[Window]:
@@ -176,7 +176,7 @@ def _apart(judged: Sequence[Judged]) -> list[Judged]:
     return kept
 
 
-def _separate(windows: Sequence[Window]) -> list[Window]:
+def separate(windows: Sequence[Window]) -> list[Window]:
     """The best of those that share a sentence."""
     kept: list[Window] = []
     for window in windows:

@@ -68,7 +68,7 @@ class IsolatedReader:
     def close(self) -> None:
         """End the process."""
         if self._pool is not None:
-            self._pool.stop()  # type: ignore[no-untyped-call] - published without its type
+            self._pool.stop()  # type: ignore[no-untyped-call]  # published without its type
             self._pool.join()
             self._pool = None
 
