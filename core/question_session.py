@@ -16,7 +16,7 @@ from core.feedback import Feedback, Label, open_feedback
 from core.feedback.figures import told, write_report
 
 if TYPE_CHECKING:
-    from core.documents.answers import Answerer, Judged, Reply
+    from core.documents.answers import Answerer, Judged, QuestionTasks, Reply
 
 NEAREST = 2
 """Places named to whoever gets no answer."""
@@ -47,7 +47,7 @@ async def ask(settings: Settings, options: argparse.Namespace) -> int:
 async def open_answerer(settings: Settings) -> "AsyncIterator[Answerer]":
     """Everything for answering. Raises `UsageError` or `DependencyError` with what to do."""
     from core.documents.answerability import load_answerability
-    from core.documents.answers import Answerer, Intents
+    from core.documents.answers import Answerer, Intents, Unasked
     from core.intents import read_intents
     from core.intents.catalogue import FILE_NAME
     from core.privacy import PersonalData
@@ -60,7 +60,10 @@ async def open_answerer(settings: Settings) -> "AsyncIterator[Answerer]":
         fit = load_answerability(settings.embedding_model)
         classifier = open_classifier(settings, embedder)
         known = read_intents(settings.directorio_recursos / FILE_NAME) if classifier else {}
-        tasks = await stack.enter_async_context(open_tasks(settings))
+        written = settings.respuestas == "redactada"
+        tasks: QuestionTasks = Unasked()
+        if fit.judged or written:
+            tasks = await stack.enter_async_context(open_tasks(settings))
         yield Answerer(
             searcher,
             embedder,
@@ -68,7 +71,7 @@ async def open_answerer(settings: Settings) -> "AsyncIterator[Answerer]":
             tasks,
             fit,
             Intents(known, classifier) if classifier else None,
-            written=settings.respuestas == "redactada",
+            written=written,
         )
 
 

@@ -40,6 +40,11 @@ class Answerability(BaseModel):
             raise ValueError(f"puntuaciones desconocidas: {sorted(unknown)}, o intervalo del logit al revés")
         return self
 
+    @property
+    def judged(self) -> bool:
+        """Whether the judge changes anything: where the fit gave its logit no weight, no model is asked."""
+        return self.logit > 0
+
     def probability(self, fit: Fit, logit: float) -> float:
         """0..1. Not a number counts as the worst logit."""
         low, high = self.logit_range

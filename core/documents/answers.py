@@ -13,20 +13,20 @@ from core.documents.answerability import Answerability
 from core.documents.citations import Citation, Sentence, faults
 from core.documents.pieces import Piece
 from core.documents.windows import Window, fitted
+from core.errors import Terminal
 from core.intents import Classification, Classifier, Intent
 from core.lexical import Tokenise, stems
 from core.ports import Embedder
 from core.privacy import PersonalData, strip_identifiers
+from core.reason import Reason
 from core.search import Candidate, Searcher
 
 logger = logging.getLogger(__name__)
 
 PIECES = 4
 """The nearest pieces, out of which the answer is taken."""
-JUDGED = 2
+JUDGED = 1
 """Windows that the model judges, at most."""
-QUOTED = 2
-"""Windows quoted, at most: each must reach the threshold by itself."""
 UNKNOWN = "No lo sé: ningún documento lo responde con seguridad."
 
 
@@ -45,6 +45,16 @@ class QuestionTasks(Protocol):
         ...
 
     async def compose(self, question: str, passages: Sequence[str]) -> Drafted: ...
+
+
+class Unasked:
+    """`QuestionTasks` where no model is asked: the fit does without, and answers are quoted."""
+
+    async def answers(self, question: str, passages: Sequence[str]) -> list[float]:
+        raise Terminal(Reason.MODEL_UNAVAILABLE, "no hay ningún modelo que juzgue")
+
+    async def compose(self, question: str, passages: Sequence[str]) -> Drafted:
+        raise Terminal(Reason.MODEL_UNAVAILABLE, "no hay ningún modelo que redacte")
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class Answerer:
         asked = strip_identifiers(hidden)
         intent, missing = await asyncio.to_thread(self._intent, hidden, asked)
         found = await self.judged(asked) if asked.strip() else []
-        good = _apart([judged for judged in found if judged.probability >= self._fit.threshold])[:QUOTED]
+        good = [judged for judged in found[:JUDGED] if judged.probability >= self._fit.threshold]
         reply = Reply(hidden, (), (), tuple(found), intent, missing)
         if good:
             reply = await self._with_answer(reply, asked, [judged.window for judged in good])
@@ -132,9 +142,11 @@ class Answerer:
         windows = await asyncio.to_thread(self.windows, asked)
         hopeful = [window for window in windows if not self._fit.hopeless(window.fit)]
         best = separate(hopeful)[:JUDGED]
-        logits = await self._tasks.answers(asked, [window.told for window in best]) if best else []
+        logits: Sequence[float | None] = [None] * len(best)
+        if best and self._fit.judged:
+            logits = await self._tasks.answers(asked, [window.told for window in best])
         judged = [
-            Judged(window, self._fit.probability(window.fit, logit), logit)
+            Judged(window, self._fit.probability(window.fit, logit or 0.0), logit)
             for window, logit in zip(best, logits, strict=True)
         ]
         low = self._fit.logit_range[0]
@@ -166,14 +178,6 @@ class Answerer:
             return replace(reply, void=wrong)
         used = {number for sentence in sentences for number in sentence.citations}
         return replace(reply, sentences=sentences, citations=tuple(c for c in citations if c.number in used))
-
-
-def _apart(judged: Sequence[Judged]) -> list[Judged]:
-    kept: list[Judged] = []
-    for item in judged:
-        if not any(item.window.overlaps(other.window) for other in kept):
-            kept.append(item)
-    return kept
 
 
 def separate(windows: Sequence[Window]) -> list[Window]:
