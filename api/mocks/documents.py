@@ -102,7 +102,7 @@ def as_pdf(text: str, password: str = "") -> bytes:
             self.set_font("Helvetica", size=8)
             self.cell(0, 10, f"Página {self.page_no()}", align="C")
 
-    pdf = Numbered(format="A5")
+    pdf = Numbered(format=(148, 210))
     if password:
         pdf.set_encryption(owner_password=password, user_password=password)
     pdf.add_page()
