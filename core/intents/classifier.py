@@ -152,7 +152,7 @@ def _cached(texts: Sequence[str], embedder: Embedder, cache: Path | None) -> Mat
     path = cache / f"{key[:24]}.npz" if cache else None
     if path and path.exists():
         try:
-            with np.load(path) as stored:
+            with path.open("rb") as file, np.load(file) as stored:
                 found: Matrix = stored["vectors"]
             if found.shape == (len(texts), sum(embedder.dimensions.values())) and np.isfinite(found).all():
                 return found

@@ -126,7 +126,7 @@ def _pixels(page: pdfium.PdfPage) -> "np.ndarray[tuple[int, ...], np.dtype[np.ui
 
 def _without_repeated(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     """Without the headers and footers, page numbers in them aside."""
-    if len(pages) < 3:
+    if len(pages) < 2:
         return [list(lines) for lines in pages]
     edges = Counter(key for lines in pages for key in {_key(line) for line in (*lines[:1], *lines[-1:])})
     repeated = {key for key, times in edges.items() if times >= _REPEATED * len(pages)}

@@ -57,7 +57,8 @@ def paragraphs(lines: Sequence[Line], sizes: Sequence[float] = ()) -> Iterator[B
             open_lines = []
             continue
         level = _level(line, following, sizes, first=not open_lines)
-        if not line.text or level or _ITEM.match(line.text) or (open_lines and _closed(open_lines[-1].text, widest)):
+        ended = bool(open_lines) and _ended(open_lines[-1], line, widest)
+        if not line.text or level or _ITEM.match(line.text) or ended:
             yield from _joined(open_lines)
             open_lines = []
         if level:
@@ -85,9 +86,9 @@ def _level(line: Line, following: str, sizes: Sequence[float], *, first: bool) -
     return 0
 
 
-def _closed(text: str, widest: int) -> bool:
-    """Whether a paragraph ends with this line: a full stop well before the margin."""
-    return text.endswith(_ENDS) and len(text) < 0.85 * widest
+def _ended(last: Line, following: Line, widest: int) -> bool:
+    """Whether a paragraph ends with `last`: a full stop well before the margin, or at the foot of a page."""
+    return last.text.endswith(_ENDS) and (len(last.text) < 0.85 * widest or last.page != following.page)
 
 
 def _joined(lines: Iterable[Line]) -> Iterator[Block]:
