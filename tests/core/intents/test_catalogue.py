@@ -42,7 +42,7 @@ def test_the_shipped_file_reads() -> None:
     ids=["cut", "empty", "one", "few-examples", "unknown-parameter", "unknown-field", "bad-pattern", "deep"],
 )
 def test_a_file_that_does_not_hold(tmp_path: Path, content: object, told: str) -> None:
-    with pytest.raises(UsageError, match="intents.json") as raised:
+    with pytest.raises(UsageError, match=r"intents\.json") as raised:
         read_intents(_written(tmp_path / "intents.json", content))
     assert told in str(raised.value)
 
