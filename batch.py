@@ -58,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> str:
     if options.documentos or options.reindexar:
-        return _documents(options)
+        from core.document_session import carry_out
+
+        return carry_out(options)
     from config import load_settings
     from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
     from core.build import open_knowledge, open_summariser
@@ -74,18 +76,6 @@ def _run(options: argparse.Namespace) -> str:
     with open_knowledge(settings) as knowledge, summariser as summarise, progress_bar() as progress:
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
         return work(inputs, knowledge, resources / "reportes").summary()
-
-
-def _documents(options: argparse.Namespace) -> str:
-    from config import load_settings
-    from core.document_session import load_folder, reindex_all
-    from core.terminal import progress_bar
-
-    settings = load_settings()
-    with progress_bar() as progress:
-        if options.reindexar:
-            return reindex_all(settings, progress)
-        return load_folder(settings, options.documentos, progress).summary()
 
 
 if __name__ == "__main__":

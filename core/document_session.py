@@ -1,11 +1,12 @@
 """What `python batch.py` does with documents once its arguments are read."""
 
+import argparse
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from config import Settings
+from config import Settings, load_settings
 from core.build import open_classifier, open_database, open_documents, open_embedder, open_loader
 from core.documents.load import Classify
 from core.documents.outcome import LoadOutcome, write_report
@@ -13,7 +14,16 @@ from core.documents.reindex import reindex
 from core.errors import UsageError
 from core.feedback import open_feedback
 from core.ports import Embedder
-from core.terminal import Show
+from core.terminal import Show, progress_bar
+
+
+def carry_out(options: argparse.Namespace) -> str:
+    """What `--documentos` or `--reindexar` did, for the terminal."""
+    settings = load_settings()
+    with progress_bar() as progress:
+        if options.reindexar:
+            return reindex_all(settings, progress)
+        return load_folder(settings, options.documentos, progress).summary()
 
 
 def load_folder(settings: Settings, folder: Path, progress: Show | None) -> LoadOutcome:

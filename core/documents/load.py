@@ -20,7 +20,7 @@ Classify = Callable[[Sequence[str]], list[str]]
 """Texts to the names of their intents; empty where none fits."""
 Progress = Callable[[str, int, int], None]
 
-_TOGETHER = 64
+_TOGETHER = 32
 """Pieces embedded and written at a time: what a kill costs at most, beside the document being read."""
 CORRECTIONS = "valoraciones"
 """The source of pieces that people wrote: no folder has them."""
