@@ -177,7 +177,7 @@ def fit(cases: Sequence[Case], judgements: Judgements, embeddings: str, prompt: 
         "scores": {name: round(float(w), 4) for name, w in zip(used, weights, strict=False) if w > 0},
         "threshold": threshold,
         "fitted": {
-            "command": "python -m finetune.answerability",
+            "command": f"python -m finetune.answerability{'' if judged else ' --sin-juez'}",
             "date": f"{datetime.now().astimezone():%Y-%m-%d}",
             "cases": len(kept),
             "auc": round(float(roc_auc_score(labels, chance)), 3),
