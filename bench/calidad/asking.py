@@ -1,17 +1,19 @@
 """Questions on documents: what is answered rightly, what is left unanswered, and the intents' precision and recall."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.calidad.models import open_judge
 from bench.calidad.tables import Grid
 from config import Settings
 from core.build import open_database
 from core.documents.answerability import load_answerability
-from core.documents.answers import Answerer, Intents, Reply, Unasked
+from core.documents.answers import Answerer, Intents, QuestionTasks, Reply, Unasked
 from core.documents.citations import faults
 from core.feedback import Label, open_feedback
 from core.intents import Classification, Classifier, read_intents
@@ -20,6 +22,7 @@ from core.ports import Embedder
 from core.privacy import PersonalData
 from core.terminal import Show
 from finetune.questions import Question, Remembering, loaded, read_questions
+from llm.tasks import ModelTasks
 
 NONE = "ninguna"
 
@@ -56,11 +59,11 @@ def measure_questions(
     classifier = Classifier(known, embedder)
     remembering = Remembering(embedder)
     with loaded(documents, embedder) as (searcher, outcomes):
-        # The shipped fit asks no model; one that does is measured through `python main.py --pregunta`.
-        answerer = Answerer(
-            searcher, remembering, PersonalData(), Unasked(), fit, Intents(known, classifier), written=False
-        )
-        rows = asyncio.run(_answers(answerer, asked, bar))
+
+        def answerer(tasks: QuestionTasks) -> Answerer:
+            return Answerer(searcher, remembering, PersonalData(), tasks, fit, Intents(known, classifier))
+
+        rows = asyncio.run(_answers(answerer, asked, settings if fit.judged else None, bar))
     return {
         "documentos": {o.source: o.state.value for o in outcomes},
         "umbral": fit.threshold,
@@ -71,12 +74,18 @@ def measure_questions(
     }
 
 
-async def _answers(answerer: Answerer, questions: Sequence[Question], bar: Show | None) -> list[Asked]:
+async def _answers(
+    made: Callable[[QuestionTasks], Answerer], questions: Sequence[Question], judge: Settings | None, bar: Show | None
+) -> list[Asked]:
+    """`judge`: whose model judges; None where the fit asks none."""
     rows = []
-    for number, question in enumerate(questions, 1):
-        rows.append(Asked(question, await answerer.answer(question.text)))
-        if bar:
-            bar("Preguntas", number, len(questions))
+    async with AsyncExitStack() as stack:
+        tasks = ModelTasks(await stack.enter_async_context(open_judge(judge))) if judge else Unasked()
+        answerer = made(tasks)
+        for number, question in enumerate(questions, 1):
+            rows.append(Asked(question, await answerer.answer(question.text)))
+            if bar:
+                bar("Preguntas", number, len(questions))
     return rows
 
 
