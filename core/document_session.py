@@ -16,9 +16,14 @@ from core.feedback import open_feedback
 from core.ports import Embedder
 from core.terminal import Show, progress_bar
 
+_CATALOGUE = ("catalogo", "correctivos", "completo", "resumir", "estricto")
+
 
 def carry_out(options: argparse.Namespace) -> str:
-    """What `--documentos` or `--reindexar` did, for the terminal."""
+    """What `--documentos` or `--reindexar` did, for the terminal. Raises `UsageError` beside the catalogue's options."""
+    others = [f"--{name}" for name in _CATALOGUE if getattr(options, name)]
+    if others:
+        raise UsageError(f"{', '.join(others)} es del catálogo: no va con --documentos ni con --reindexar.")
     settings = load_settings()
     with progress_bar() as progress:
         if options.reindexar:

@@ -85,6 +85,7 @@ def test_from_a_folder_to_an_answer_to_the_next_index(run: Callable[..., Said], 
     ("door", "arguments", "code", "told"),
     [
         (batch.main, ["--documentos", "no-existe"], 2, "No existe la carpeta no-existe"),
+        (batch.main, ["--reindexar", "--completo"], 2, "--completo es del catálogo"),
         (batch.main, ["--reindexar"], 2, "--documentos DIR"),
         (main.main, ["--pregunta", "¿Cuándo?"], 3, "--documentos DIR"),
         (main.main, ["--pregunta", "  "], 2, "entre comillas"),
@@ -92,7 +93,16 @@ def test_from_a_folder_to_an_answer_to_the_next_index(run: Callable[..., Said], 
         (main.main, ["--valorar", "f-0000000000", "regular"], 2, "«bien» o «mal»"),
         (main.main, ["--correccion", "x"], 2, "--valorar"),
     ],
-    ids=["no-folder", "nothing-loaded", "no-documents", "empty", "no-answer", "no-label", "correction-alone"],
+    ids=[
+        "no-folder",
+        "of-the-catalogue",
+        "nothing-loaded",
+        "no-documents",
+        "empty",
+        "no-answer",
+        "no-label",
+        "correction-alone",
+    ],
 )
 def test_what_cannot_be_done_says_what_to_do(
     run: Callable[..., Said], door: Callable[[list[str]], int], arguments: list[str], code: int, told: str
