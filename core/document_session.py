@@ -20,7 +20,7 @@ _CATALOGUE = ("catalogo", "correctivos", "completo", "resumir", "estricto")
 
 
 def carry_out(options: argparse.Namespace) -> str:
-    """What `--documentos` or `--reindexar` did, for the terminal. Raises `UsageError` beside the catalogue's options."""
+    """What `--documentos` or `--reindexar` did, for the terminal."""
     others = [f"--{name}" for name in _CATALOGUE if getattr(options, name)]
     if others:
         raise UsageError(f"{', '.join(others)} es del catálogo: no va con --documentos ni con --reindexar.")
