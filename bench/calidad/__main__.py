@@ -41,8 +41,8 @@ ejemplos:
   python -m bench.calidad --datos DATOS --solo-cache                  con los juicios que haya; no carga el modelo
   python -m bench.calidad --datos DATOS --proveedor openai            lo mismo con otro modelo
   python -m bench.figuras var/bench/calidad.json                      después: figuras y tablas de docs/calidad.md
-  python -m bench.calidad --preguntas                                 preguntas sobre los documentos de demostración,
-                                                                      e intenciones; en unos minutos, sin modelo
+  python -m bench.calidad --preguntas                                 preguntas sobre los documentos de demostración
+                                                                      e intenciones; unos diez minutos
 
 códigos de salida: 0 medido; 2 uso, datos o configuración incorrectos; 3 falta una dependencia o falla el modelo
 """
