@@ -18,6 +18,10 @@ ejemplos:
                                            mejoran la búsqueda. Para medirlo escriba resources/REDACCIONES.csv
                                            (TEXTO, COMPONENTE, DESCRIPCION): cómo contó alguien el problema y qué
                                            fila es; con menos de 20 no se resume nada
+  python batch.py --documentos DIR         carga los documentos de una carpeta (txt, md, html, docx, pdf y .zip con
+                                           ellos) para main.py --pregunta; solo lo que ha cambiado, y lo que ya no
+                                           está se retira. Si se interrumpe, repita la orden: sigue por donde iba
+  python batch.py --reindexar              rehace los vectores de los documentos con las valoraciones de --valorar
 
 códigos de salida: 0 hecho; 2 uso, configuración o fichero incorrectos; 3 no se llega a una dependencia
 """
@@ -38,6 +42,9 @@ def _parser() -> Parser:
     parser.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
     parser.add_argument("--sin-ejemplos", action="store_true", help="las filas se quedan sin incidencias de ejemplo")
     parser.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
+    documents = parser.add_mutually_exclusive_group()
+    documents.add_argument("--documentos", type=Path, metavar="DIR", help="carga los documentos de esta carpeta")
+    documents.add_argument("--reindexar", action="store_true", help="rehace los documentos con lo que se ha valorado")
     return parser
 
 
@@ -51,6 +58,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> str:
+    if options.documentos or options.reindexar:
+        from core.document_session import carry_out
+
+        return carry_out(options)
     from config import load_settings
     from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
     from core.build import open_knowledge, open_summariser

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from core.command_line import Parser, exit_code
-from core.options import add_history, add_orders, check_history, is_order, positive
+from core.options import add_history, add_orders, check_history, is_order, is_question, positive
 
 _EXAMPLES = """\
 ejemplos:
@@ -17,6 +17,8 @@ ejemplos:
   python main.py --json > informe.json  el informe, para otro programa
   python main.py --pendientes           lo que espera a que una persona lo apruebe (--aprobar, --rechazar)
   python main.py --historia INC-0001    todo lo que se sabe de esa incidencia, también durante una ejecución
+  python main.py --pregunta "¿Cuándo se carga un recibo?"   responde con los documentos (batch.py --documentos DIR)
+  python main.py --valorar f-0123456789 mal --correccion "Se carga el día 5"   lo que se aprende al reindexar
 Primero se retoma lo que otra ejecución dejó a medias. Lo ya trabajado que siga igual no se repite.
 Ctrl-C termina lo que está en curso y dice lo que queda; un segundo Ctrl-C corta.
 códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuración incorrectos;
@@ -38,6 +40,7 @@ def _parser() -> Parser:
     way.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
     way.add_argument("--trabajador", action="store_true", help="trabaja la cola hasta que se le diga que pare")
     add_orders(way)
+    parser.add_argument("--correccion", metavar="TEXTO", help="con --valorar: lo que había que responder")
     add_history(parser)
     parser.add_argument("--json", action="store_true", help="por la salida estándar, para otro programa")
     parser.add_argument("--concurrencia", type=positive, metavar="N", help="incidencias en curso a la vez")
@@ -62,7 +65,9 @@ def _run(options: argparse.Namespace) -> int:
     from config import load_settings
     from observabilidad.logs import open_logs
 
-    if is_order(options):
+    if is_question(options):
+        from core.question_session import ask as carry_out
+    elif is_order(options):
         from core.orders import follow as carry_out
     elif options.historico:
         from core.replay_session import replay_closed as carry_out

@@ -24,7 +24,7 @@ códigos de salida: 0 medido (aunque no se llegue a lo pedido: la tabla lo dice)
 _REAL = 12
 """Incidents at most with the real embedder: each takes from tenths of a second to several seconds of CPU."""
 
-NAMES = ("orquestacion", "orquestacion_real", "cola", "base", "busqueda", "arranque", "registro")
+NAMES = ("orquestacion", "orquestacion_real", "cola", "base", "busqueda", "documentos", "arranque", "registro")
 
 
 def _parser() -> Parser:
@@ -67,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _works(options: argparse.Namespace) -> dict[str, Callable[[], list[Measure]]]:
+    from bench.documents import measure_documents
     from bench.knowledge import measure_build, measure_search
     from bench.orchestration import Load, measure_orchestration
     from bench.queue import measure_queue
@@ -81,6 +82,7 @@ def _works(options: argparse.Namespace) -> dict[str, Callable[[], list[Measure]]
         "cola": lambda: measure_queue(options.en_cola),
         "base": measure_build,
         "busqueda": measure_search,
+        "documentos": measure_documents,
         "arranque": measure_startup,
         "registro": lambda: measure_record(options.corte),
     }

@@ -30,6 +30,8 @@ class Decision:
     """The row the action comes from, or the best one found for a person to look at."""
     ruling: Ruling = FREE
     """Whether it may be done now, by what code knows."""
+    background: tuple[str, ...] = ()
+    """What else may help the person who takes it, a line each. No action comes from it."""
 
 
 def decision_id(incident: Incident, tag: str, entry_id: str | None) -> str:

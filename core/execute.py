@@ -94,7 +94,8 @@ class Executor:
         row = decision.entry
         best = f" Lo más parecido del catálogo: «{row.description}»." if row and decision.verdict else ""
         answer = f" El sistema ha respondido: «{said}»." if said else ""
-        text = f"Queda para una persona: {decision.reason.text}.{best}{answer}"
+        helps = f" Puede ayudar: {'; '.join(decision.background)}." if decision.background else ""
+        text = f"Queda para una persona: {decision.reason.text}.{best}{answer}{helps}"
         try:
             await self._desk.note(incident, write_mark(self._tag, note_id, None, LEFT_TO_PERSON, text), note_id)
         except StageError as error:

@@ -16,6 +16,14 @@ def add_orders(options: argparse._MutuallyExclusiveGroup) -> None:
     options.add_argument("--rechazar", nargs=2, metavar=("DECISION", "MOTIVO"), help="descarta una propuesta")
     options.add_argument("--historia", metavar="COD", help="todo lo que se sabe de una incidencia; con --json, entero")
     options.add_argument("--deshacer", metavar="DECISION", help="devuelve la incidencia a como estaba")
+    options.add_argument("--pregunta", metavar="TEXTO", help="responde con los documentos cargados, citándolos")
+    options.add_argument("--valorar", nargs=2, metavar=("ID", "bien|mal"), help="dice si una respuesta fue buena")
+    options.add_argument("--valoraciones", action="store_true", help="cuánto se responde y con qué acierto")
+
+
+def is_question(options: argparse.Namespace) -> bool:
+    """Whether it is about answers rather than about the queue."""
+    return options.pregunta is not None or bool(options.valorar or options.valoraciones or options.correccion)
 
 
 def positive(text: str) -> int:

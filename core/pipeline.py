@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
@@ -38,6 +38,9 @@ logger = logging.getLogger(__name__)
 Whole = Callable[[KnownEntry], KnownEntry]
 """A row with its solution as the catalogue's file has it, where it was stored without personal data."""
 
+Background = Callable[[str], Sequence[str]]
+"""Lines that may help the person who takes an incident, from its text without personal data."""
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -65,6 +68,7 @@ class Pipeline:
         personal: PersonalData,
         rules: Rules,
         whole: Whole = lambda entry: entry,
+        background: Background = lambda text: (),
     ) -> None:
         self._loop = loop
         self._executor = executor
@@ -74,6 +78,7 @@ class Pipeline:
         self._rules = rules
         self._preconditions = Preconditions(rules.policy, rules.tag, rules.text_limit, rules.components)
         self._whole = whole
+        self._background = background
 
     async def work(self, incident: Incident) -> tuple[IncidentResult, Decision]:
         """Decide and act. Never raises but on cancellation: every fault is a result with its reason code."""
@@ -151,7 +156,8 @@ class Pipeline:
         verdict = await self._loop.decide(
             redacted.text, search_text, lambda row: was_tried(row.id, row.solution, marks)
         )
-        return await self._from_verdict(verdict, await self._facts(incident, marks, redacted.policies))
+        decision = await self._from_verdict(verdict, await self._facts(incident, marks, redacted.policies))
+        return replace(decision, background=tuple(await asyncio.to_thread(self._background, search_text)))
 
     async def _facts(self, incident: Incident, marks: list[Mark], policies: tuple[str, ...]) -> Facts:
         now = datetime.now().astimezone()
@@ -264,6 +270,7 @@ def _result(incident: Incident, decision: Decision, outcome: Outcome, *, simulat
         decision=decision.id,
         impedimentos=decision.ruling.reasons,
         candidatos=tuple(c.entry.description for c in verdict.candidates) if verdict else (),
+        documentos=decision.background if ending is not Result.AUTOMATIC else (),
     )
 
 

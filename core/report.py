@@ -66,6 +66,8 @@ class IncidentResult(BaseModel):
     """Every reason why it may not be done now, or only once a person has said yes."""
     candidatos: tuple[str, ...] = ()
     """The best rows found, for the person who takes it."""
+    documentos: tuple[str, ...] = ()
+    """Places in the documents that may help that person."""
 
 
 class Expected(BaseModel):

@@ -24,10 +24,20 @@ LOWEST: Final = -20.0
 
 
 class Relevance:
-    """Judges candidates; raises as `Caller.ask`, and `Terminal` when the probabilities cannot be read."""
+    """Judges candidates; raises as `Caller.ask`, and `Terminal` when the probabilities cannot be read.
 
-    def __init__(self, directory: Path, caller: Caller) -> None:
-        self._prompt = Prompt.load(directory / "relevance.md", ("incidencia", "candidato"))
+    `names`: the prompt's variables for what is asked about and for a candidate, in this order.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        caller: Caller,
+        task: str = "relevance",
+        names: tuple[str, str] = ("incidencia", "candidato"),
+    ) -> None:
+        self._prompt = Prompt.load(directory / f"{task}.md", names)
+        self._names = names
         self._caller = caller
 
     async def __call__(self, incident: str, candidates: Sequence[str]) -> list[float]:
@@ -44,7 +54,7 @@ class Relevance:
         return logits
 
     async def _judge(self, incident: str, candidate: str) -> float:
-        messages = self._prompt.render(incidencia=incident, candidato=candidate)
+        messages = self._prompt.render(**dict(zip(self._names, (incident, candidate), strict=True)))
         reply = await self._caller.ask(self._prompt, messages, self._caller.provider.judged, judge=True)
         try:
             logit = yes_no_logit(first_token(reply.message))

@@ -1,12 +1,14 @@
-"""Every task of the pipeline over one provider: the adapter behind `core.ports.LanguageTasks`."""
+"""Every task over one provider: behind `core.ports.LanguageTasks` and `core.documents.answers.QuestionTasks`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from core.documents.answers import Drafted
 from core.model_slots import Slots, unlimited
 from core.ports import Critique, Suggestion
 from llm.call import Caller
 from llm.choose import Choose
+from llm.compose import Compose
 from llm.criticise import Criticise
 from llm.history import History
 from llm.keywords import ExtractKeywords
@@ -37,6 +39,8 @@ class ModelTasks:
         self._history = history
         caller = Caller(provider, history, slots)
         self._relevance = Relevance(prompts, caller)
+        self._answers = Relevance(prompts, caller, "answers", ("pregunta", "fragmento"))
+        self._compose = Compose(prompts, caller)
         self._reformulate = Reformulate(prompts, caller)
         self._keywords = ExtractKeywords(prompts, caller)
         self._choose = Choose(prompts, caller)
@@ -52,6 +56,12 @@ class ModelTasks:
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
         return await self._relevance(incident, candidates)
+
+    async def answers(self, question: str, passages: Sequence[str]) -> list[float]:
+        return await self._answers(question, passages)
+
+    async def compose(self, question: str, passages: Sequence[str]) -> Drafted:
+        return await self._compose(question, passages)
 
     async def reformulate(self, incident: str, critique: Critique | None) -> str:
         return await self._reformulate(incident, critique)

@@ -6,16 +6,21 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
+from api.mocks.documents import QUESTIONS, write_all
+from bench.calidad.asking import measure_questions, question_grids
 from bench.calidad.baselines import Encode
 from bench.calidad.run import Plan, measure
-from bench.calidad.tables import grids, legend
+from bench.calidad.tables import Grid, grids, legend
 from bench.calidad.tracked import as_run
 from bench.result import commit
 from config import ROOT, load_settings
 from core.build import open_embedder
 from core.command_line import Parser, exit_code
 from core.files import write_whole
+from core.intents.catalogue import FILE_NAME as INTENTS
 from core.ports import Vectors
 from core.terminal import progress_bar
 from finetune.runs import told
@@ -23,6 +28,9 @@ from llm.native import LOCK, threads
 from llm.prompt import versions
 from llm.tasks import PROMPTS
 from observabilidad.mlflow_server import in_use
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDE = 160
 _EXAMPLES = """\
@@ -38,6 +46,8 @@ ejemplos:
   python -m bench.calidad --datos DATOS --solo-cache                  con los juicios que haya; no carga el modelo
   python -m bench.calidad --datos DATOS --proveedor openai            lo mismo con otro modelo
   python -m bench.figuras var/bench/calidad.json                      después: figuras y tablas de docs/calidad.md
+  python -m bench.calidad --preguntas                                 preguntas sobre los documentos de demostración
+                                                                      e intenciones; unos diez minutos
 
 códigos de salida: 0 medido; 2 uso, datos o configuración incorrectos; 3 falta una dependencia o falla el modelo
 """
@@ -50,7 +60,11 @@ def _parser() -> Parser:
         epilog=_EXAMPLES,
     )
     add, plan = parser.add_argument, Plan(())
-    add("--datos", type=Path, nargs="+", required=True, metavar="DIR", help="conjuntos, o carpetas que los contienen")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--datos", type=Path, nargs="+", metavar="DIR", help="conjuntos, o carpetas que los contienen")
+    what.add_argument("--preguntas", action="store_true", help="mide las respuestas con documentos y las intenciones")
+    add("--documentos", type=Path, metavar="DIR", help="con --preguntas: los documentos (los de demostración)")
+    add("--fichero", type=Path, default=QUESTIONS, metavar="FILE", help="con --preguntas: las preguntas, una por línea")
     add("--muestra", type=int, default=plan.judged, metavar="N", help=f"incidencias que se deciden por conjunto: la "
         f"mitad con solución, un cuarto sin ella y un cuarto con la suya retirada ({plan.judged})")  # fmt: skip
     add("--busqueda", type=int, default=plan.searched, metavar="N", help="incidencias con solución que solo se buscan, "
@@ -73,6 +87,9 @@ def _parser() -> Parser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 when everything was measured, whatever came out."""
     options = _parser().parse_args(arguments)
+    if options.preguntas:
+        return exit_code(lambda: _questions(options.documentos, options.fichero, options.json),
+                         interrupted="Interrumpido: no se ha escrito nada.")  # fmt: skip
     return exit_code(
         lambda: _work(Plan(
             options.datos, options.muestra, options.busqueda, options.pares, options.escrita, options.semilla,
@@ -80,6 +97,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ), options.proveedor, options.json),
         interrupted="Interrumpido: los juicios hechos están guardados; repita la orden para seguir.",
     )  # fmt: skip
+
+
+def _questions(documents: Path | None, questions: Path, target: Path) -> None:
+    settings = load_settings()
+    with TemporaryDirectory(prefix="spai-bench-") as made, progress_bar() as bar:
+        if documents is None:
+            documents = Path(made)
+            write_all(documents)
+        intents = settings.directorio_recursos / INTENTS
+        measured = measure_questions(documents, questions, intents, settings, open_embedder(settings), bar)
+    result = {"fecha": f"{datetime.now().astimezone():%Y-%m-%d}", "commit": commit(ROOT), **measured}
+    path = target.with_name(f"{target.stem}_preguntas.json")
+    write_whole(path, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
+    _print(question_grids(result))
+    print(f"Resultado: {path}")
 
 
 def _work(plan: Plan, provider: str | None, target: Path) -> None:
@@ -119,18 +151,23 @@ def open_minilm() -> Encode:
     return encode
 
 
-def _show(result: dict[str, object]) -> None:
+def _print(tables: Sequence[Grid]) -> "Console":
     from rich.console import Console
     from rich.table import Table
 
     console = Console()
     if not console.is_terminal:  # into a file or a pipe: nothing to fit into
         console = Console(width=_WIDE)
-    for grid in grids(result):
+    for grid in tables:
         table = Table(*grid.columns, title=grid.title)
         for row in grid.rows:
             table.add_row(*row)
         console.print(table)
+    return console
+
+
+def _show(result: dict[str, object]) -> None:
+    console = _print(grids(result))
     for line in legend(result):
         console.print(line, highlight=False)
 

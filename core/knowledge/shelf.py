@@ -56,6 +56,12 @@ class Shelf:
         # Qdrant in process is not thread-safe. A server is, but one lock costs little beside a request's time.
         self._lock = RLock()
 
+    def beside(self, name: str) -> "Shelf":
+        """Another knowledge base's collections over the same client, and under the same lock."""
+        other = Shelf(self._client, name)
+        other._lock = self._lock
+        return other
+
     @contextmanager
     def _asking(self) -> Iterator[QdrantClient]:
         try:

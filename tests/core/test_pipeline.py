@@ -157,6 +157,7 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path, guar
         severest: str = "1",
         as_opened: bool = False,
         catalogue: Sequence[CatalogueEntry] = (),
+        background: Sequence[str] = (),
     ) -> World:
         desk = MemoryDesk(incidents or [incident()], attachments=attachments, plain=plain)
         system, tasks = system or MemorySystem(), tasks or ScriptedTasks()
@@ -168,7 +169,7 @@ def build(knowledge: KnowledgeBase, personal: PersonalData, tmp_path: Path, guar
         rules = Rules(TAG, text_limit, simulate, policy, components, as_opened)
         write_catalogue(tmp_path / "c.csv", catalogue)
         whole = Originals(tmp_path / "c.csv", tmp_path / "f.csv", scrub).whole
-        pipeline = Pipeline(loop, executor, knowledge, reader, personal, rules, whole)
+        pipeline = Pipeline(loop, executor, knowledge, reader, personal, rules, whole, lambda text: background)
         return World(pipeline, desk, system, tasks, knowledge)
 
     return make
@@ -239,6 +240,26 @@ async def test_a_row_kept_for_a_person(build: Build) -> None:
     [note] = (await world.desk.read("I1")).history
     assert MANUAL.description in note.notes
     assert world.desk.changes == []
+
+
+_PLACES = ("manual.pdf, página 3: Impresoras › Sin conexión",)
+
+
+@pytest.mark.parametrize("known", [PRINT, WAIT, MOVE, MANUAL], ids=lambda known: known.kind)
+async def test_documents_change_nothing_that_is_decided(build: Build, known: CatalogueEntry) -> None:
+    without, within = build(incident(known), simulate=True), build(incident(known), simulate=True, background=_PLACES)
+    same = ("resultado", "tipo", "motivo", "aprobacion", "fila", "decision", "buzon_destino")
+    one, other = (await without.work()).model_dump(), (await within.work()).model_dump()
+    assert {name: one[name] for name in same} == {name: other[name] for name in same}
+    assert other["documentos"] == (() if other["resultado"] is Result.AUTOMATIC else _PLACES)
+
+
+async def test_documents_are_named_to_the_person_who_takes_it(build: Build) -> None:
+    world = build(incident(MANUAL), background=_PLACES)
+    result = await world.work()
+    [note] = (await world.desk.read("I1")).history
+    assert "Puede ayudar: manual.pdf, página 3: Impresoras › Sin conexión." in note.notes
+    assert result.documentos == _PLACES
 
 
 async def test_a_solution_with_a_phone_is_sent_as_the_catalogue_has_it(build: Build) -> None:

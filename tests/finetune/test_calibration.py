@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from core.search import Evidence
+from core.evidence import Evidence
 from finetune.calibration import JUDGED_FROM, Case, distribution
 from observabilidad.metrics.drift import drift
 
