@@ -2,21 +2,19 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
-from core import migrations
 from core.database import Database
 from core.errors import DependencyError, UsageError
 from core.feedback import schema
 from core.feedback.answer import Answer, Label, Rating
 from core.feedback.schema import answers, ratings
 from core.privacy import scrub
+from core.store import Store
 
 LONGEST = 20_000
 """Characters of a question, an answer or a correction that are kept."""
@@ -26,9 +24,8 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
-class Feedback:
-    """Safe to share among threads and, on PostgreSQL, machines. Every method raises `DependencyError` by name when the
-    database cannot be used.
+class Feedback(Store):
+    """As every `Store`: shared, and `DependencyError` by name.
 
     Every text goes through `clean` before it is written, whoever hands it in: what is kept has no personal data.
     """
@@ -41,13 +38,9 @@ class Feedback:
         clean: Callable[[str], str] = scrub,
         now: Callable[[], datetime] = _utc,
     ) -> None:
-        self._unavailable = unavailable
+        super().__init__(engine, unavailable, schema.migrate)
         self._clean = clean
         self._now = now
-        with self._explained():
-            schema.migrate(engine)
-        served = engine.dialect.name != "sqlite"
-        self._engine = engine.execution_options(schema_translate_map={None: migrations.SCHEMA}) if served else engine
 
     def record(
         self,
@@ -78,14 +71,14 @@ class Feedback:
             "out_of_context": int(out_of_context),
             "seconds": round(seconds, 3),
         }
-        with self._writing() as connection:
+        with self.writing(alone=False) as connection:
             connection.execute(sa.insert(answers).values(row))
         return found
 
     def rate(self, answer: str, label: Label, who: str, correction: str = "") -> Rating:
         """A person's word, in place of an earlier one. Raises `UsageError` when there is no such answer."""
         rating = Rating(answer=answer, label=label, correction=self._text(correction), who=who, said=self._present())
-        with self._writing() as connection:
+        with self.writing(alone=False) as connection:
             if connection.scalar(sa.select(answers.c.id).where(answers.c.id == answer)) is None:
                 raise UsageError(
                     f"No hay ninguna respuesta {answer!r}. Su identificador sale al pie de cada respuesta (f-…)."
@@ -110,7 +103,7 @@ class Feedback:
         """Delete what is older and nobody rated; returns how many. Rated ones are what the next index learns from."""
         limit = (self._now().astimezone(UTC) - age).isoformat(timespec="seconds")
         rated = sa.select(ratings.c.answer)
-        with self._writing() as connection:
+        with self.writing(alone=False) as connection:
             gone = sa.delete(answers).where(answers.c.asked < limit, answers.c.id.not_in(rated))
             return connection.execute(gone).rowcount
 
@@ -118,7 +111,7 @@ class Feedback:
         joined = sa.outerjoin(answers, ratings, answers.c.id == ratings.c.answer)
         word = (ratings.c.label, ratings.c.correction, ratings.c.who, ratings.c.said)
         query = sa.select(answers, *word).select_from(joined).where(*conditions)
-        with self._explained(), self._engine.connect() as connection:
+        with self.reading() as connection:
             rows = connection.execute(query.order_by(answers.c.asked, answers.c.id)).mappings().all()
         return [_answer(dict(row)) for row in rows]
 
@@ -137,30 +130,6 @@ class Feedback:
         if isinstance(value, list | tuple):
             return [self._cleaned(item) for item in value]
         return value
-
-    @contextmanager
-    def _writing(self) -> Iterator[sa.Connection]:
-        with self._explained(), self._engine.connect() as connection:
-            migrations.begin(connection, alone=False)
-            yield connection
-            connection.commit()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except SQLAlchemyError as error:
-            raise self._unavailable(error) from error
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def _answer(row: dict[str, Any]) -> Answer:

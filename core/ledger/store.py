@@ -1,22 +1,20 @@
 """The ledger's tables as the domain uses them. Every change of phase says from which phases it may start."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.exc import SQLAlchemyError
 
-from core import migrations
 from core.database import Database
 from core.errors import DependencyError
 from core.ledger import schema
 from core.ledger.record import Label, LabelledOutcome, Phase, Record
 from core.ledger.schema import controls, decisions, outcomes
+from core.store import Store
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +53,8 @@ class Control:
     said: str
 
 
-class Ledger:
-    """Safe to share among threads and, on PostgreSQL, machines. Every method raises `DependencyError` by name when the
-    database cannot be used."""
+class Ledger(Store):
+    """Decisions, what became of them, and the switches. As every `Store`: shared, and `DependencyError` by name."""
 
     def __init__(
         self,
@@ -65,12 +62,8 @@ class Ledger:
         unavailable: Callable[[BaseException], DependencyError],
         now: Callable[[], datetime] = _utc,
     ) -> None:
-        self._unavailable = unavailable
+        super().__init__(engine, unavailable, schema.migrate)
         self._now = now
-        with self._explained():
-            schema.migrate(engine)
-        served = engine.dialect.name != "sqlite"
-        self._engine = engine.execution_options(schema_translate_map={None: migrations.SCHEMA}) if served else engine
 
     def now(self, ago: timedelta = timedelta()) -> str:
         """The present time as the tables have it, or that long ago."""
@@ -221,37 +214,6 @@ class Ledger:
             gone = connection.execute(sa.delete(decisions).where(decisions.c.created < limit)).rowcount
             connection.execute(sa.delete(outcomes).where(outcomes.c.said < limit))
             return gone
-
-    @contextmanager
-    def reading(self) -> Iterator[sa.Connection]:
-        """A connection to query with."""
-        with self._explained(), self._engine.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def writing(self, *, alone: bool = True) -> Iterator[sa.Connection]:
-        """A transaction, committed at the block's end; `alone`: no other that reads first may run beside it."""
-        with self._explained(), self._engine.connect() as connection:
-            migrations.begin(connection, alone=alone)
-            yield connection
-            connection.commit()
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except SQLAlchemyError as error:
-            raise self._unavailable(error) from error
-
-    def close(self) -> None:
-        """Give the connections back."""
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def open_ledger(database: Database) -> Ledger:
