@@ -36,7 +36,7 @@ class ModelTasks:
         self.concurrency = provider.concurrency
         self._history = history
         caller = Caller(provider, history, slots)
-        self._relevance = Relevance(prompts, caller)
+        self._relevance = Relevance(prompts / "relevance.md", caller)
         self._reformulate = Reformulate(prompts, caller)
         self._keywords = ExtractKeywords(prompts, caller)
         self._choose = Choose(prompts, caller)
