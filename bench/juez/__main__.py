@@ -1,6 +1,7 @@
 """`python -m bench.juez`: variants of the judge, and the second opinion, on labelled data."""
 
 import asyncio
+import hashlib
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -75,6 +76,7 @@ async def measure(plan: Plan, settings: Settings, embedder: Embedder, bar: Show 
     sets = []
     folders = labelled_folders(plan.folders)
     for number, folder in enumerate(folders, 1):
+        await asyncio.sleep(0)  # Ctrl-C gets in here
         sets.append(prepare(folder, embedder, settings.query_limit_vectordb, plan.incidents, plan.pairs, plan.seed))
         if bar:
             bar("Búsqueda", number, len(folders))
@@ -167,7 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _work(plan: Plan, target: Path) -> None:
     settings = load_settings()
     inner = open_embedder(settings)
-    kept = KeptVectors(inner, plan.vectors / f"juez-{settings.embedding_model}.npz")
+    kept = KeptVectors(inner, plan.vectors / f"juez-{hashlib.sha256(inner.version.encode()).hexdigest()[:8]}.npz")
     with progress_bar() as bar:
         try:
             measured = asyncio.run(measure(plan, settings, kept, bar))

@@ -143,7 +143,7 @@ def repeat_check(
                 stopped.append(one)
     kept = [one for one in acted if one not in stopped]
     raised = raised_to(acted, sum(one.right for one in kept))
-    figures = {
+    figures: dict[str, Any] = {
         "umbral": threshold,
         "margen": margin,
         "actuadas": _count(acted),
