@@ -69,8 +69,12 @@ def legend(result: dict[str, Any]) -> Sequence[str]:
     if check and check["gana"] is None:
         lines.append("La segunda opinión no se ha podido medir: no hay juicios en los dos órdenes o nada que hacer.")
     elif check:
-        verdict = "frena más errores que" if check["gana"] else "no mejora a"
-        lines.append(f"A igual cobertura, la segunda opinión {verdict} subir el umbral.")
+        less, (low, high) = check["errores_menos"]["valor"], check["errores_menos"]["intervalo"]
+        verdict = "gana" if check["gana"] else "no gana, o no se distingue del azar"
+        lines.append(
+            f"A igual cobertura, errores que ahorra la segunda opinión sobre subir el umbral: {less} "
+            f"(intervalo del 95 %: {low} a {high}): {verdict}."
+        )
     return lines
 
 

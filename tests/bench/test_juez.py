@@ -247,11 +247,32 @@ def test_the_repeat_check(
     assert figures["con_repeticion"]["bien"] == figures["umbral_subido"]["bien"]
 
 
-def test_a_second_opinion_gains_when_the_wrong_one_is_surer(tmp_path: Path) -> None:
-    acted = [_acted("a", 0.66, True), _acted("b", 0.72, False), _acted("d", 0.95, True)]
-    figures = _checked(tmp_path, acted, {"a": 3.0, "b": -1.0})
-    assert figures["gana"] is True
-    assert (figures["con_repeticion"]["mal"], figures["umbral_subido"]["mal"]) == (0, 1)
+@pytest.mark.parametrize(("copies", "gains"), [(1, False), (8, True)], ids=["one-may-be-chance", "many-are-not"])
+def test_a_second_opinion_gains_when_it_stops_wrong_ones_that_are_surer(
+    tmp_path: Path, copies: int, gains: bool
+) -> None:
+    acted = [
+        _acted(f"{name}{n}", chance, right)
+        for n in range(copies)
+        for name, chance, right in (("a", 0.66, True), ("b", 0.72, False), ("d", 0.95, True))
+    ]
+    second = {f"{name}{n}": logit for n in range(copies) for name, logit in (("a", 3.0), ("b", -1.0))}
+    figures = _checked(tmp_path, acted, second)
+    assert figures["gana"] is gains
+    assert figures["errores_menos"]["valor"] == copies
+    assert (figures["con_repeticion"]["mal"], figures["umbral_subido"]["mal"]) == (0, copies)
+    assert "gana" in legend_of(figures)
+
+
+def test_nothing_to_act_on_is_nothing_measured(tmp_path: Path) -> None:
+    figures = _checked(tmp_path, [], {})
+    assert figures["gana"] is None
+    assert "no se ha podido medir" in legend_of(figures)
+
+
+def legend_of(check: dict[str, Any]) -> str:
+    result = {"modelo": "m", "vectores": "e", "semilla": 1, "prompts": {}, "conjuntos": {}, "sin_leer": 0}
+    return " ".join(legend(result | {"repeticion": check}))
 
 
 def _checked(tmp_path: Path, acted: Sequence[Acted], second: dict[str, float]) -> dict[str, Any]:
