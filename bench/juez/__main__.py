@@ -44,7 +44,7 @@ del umbral, frena más errores que subir el umbral hasta la misma cobertura.
 Cada juicio se guarda en --juicios en cuanto está hecho: si se interrumpe, repita la orden y sigue por donde iba.
 
 ejemplos:
-  python -m bench.juez --datos DATOS finetune/data                 todo; unos 20 minutos con el modelo embebido
+  python -m bench.juez --datos DATOS finetune/data                 todo; con el modelo embebido, una media hora
   python -m bench.juez --datos finetune/data --variantes producto ejemplos --margen 0   solo dos, sin segunda opinión
   python -m bench.juez --datos DATOS finetune/data --solo-cache    con los juicios que haya; no carga el modelo
 
