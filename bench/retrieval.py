@@ -21,6 +21,7 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.command_line import Parser
 from core.errors import DependencyError, UsageError
 from core.evidence import WEIGHTS, Evidence
+from core.files import atomic_writer
 from core.knowledge import KnowledgeBase
 from core.ports import Embedder, Vectors
 from core.search import Searcher
@@ -81,9 +82,9 @@ class KeptVectors:
     def save(self) -> None:
         """Write what is new."""
         if self._fresh:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
             columns = {name: np.stack([row[name] for row in self._known.values()]) for name in self.dimensions}
-            np.savez(self._path, allow_pickle=False, keys=np.array(list(self._known)), **columns)
+            with atomic_writer(self._path) as out:
+                np.savez(out, allow_pickle=False, keys=np.array(list(self._known)), **columns)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +23,10 @@ LOWEST: Final = -20.0
 """Log-probability below which a difference says nothing."""
 
 
+Reading = Callable[[Mapping[str, float]], float]
+"""The first token's log-probabilities -> the judgement. Raises `Terminal(MODEL_UNPARSEABLE)`."""
+
+
 class Relevance:
     """Judges candidates; raises as `Caller.ask`, and `Terminal` when the probabilities cannot be read.
 
@@ -31,17 +35,19 @@ class Relevance:
 
     def __init__(
         self,
-        directory: Path,
+        file: Path,
         caller: Caller,
-        task: str = "relevance",
         names: tuple[str, str] = ("incidencia", "candidato"),
+        read: Reading | None = None,
     ) -> None:
-        self._prompt = Prompt.load(directory / f"{task}.md", names)
+        """`file`: the prompt. `read`: what is made of the reply, `yes_no_logit` unless told."""
+        self._prompt = Prompt.load(file, names)
         self._names = names
         self._caller = caller
+        self._read = read or yes_no_logit
 
     async def __call__(self, incident: str, candidates: Sequence[str]) -> list[float]:
-        """logit P(sí) - logit P(no) for each candidate, in order."""
+        """log P(sí) - log P(no) for each candidate, or what `read` makes of it, in order."""
         if self._caller.provider.in_turn:  # the incident, at the prompt's start, is read once for all of them
             return [await self._judge(incident, candidate) for candidate in candidates]
         judgements = (self._judge(incident, candidate) for candidate in candidates)
@@ -57,7 +63,7 @@ class Relevance:
         messages = self._prompt.render(**dict(zip(self._names, (incident, candidate), strict=True)))
         reply = await self._caller.ask(self._prompt, messages, self._caller.provider.judged, judge=True)
         try:
-            logit = yes_no_logit(first_token(reply.message))
+            logit = self._read(first_token(reply.message))
         except Terminal as error:
             reply.keep(error=error.reason)
             raise

@@ -38,8 +38,8 @@ class ModelTasks:
         self.concurrency = provider.concurrency
         self._history = history
         caller = Caller(provider, history, slots)
-        self._relevance = Relevance(prompts, caller)
-        self._answers = Relevance(prompts, caller, "answers", ("pregunta", "fragmento"))
+        self._relevance = Relevance(prompts / "relevance.md", caller)
+        self._answers = Relevance(prompts / "answers.md", caller, ("pregunta", "fragmento"))
         self._compose = Compose(prompts, caller)
         self._reformulate = Reformulate(prompts, caller)
         self._keywords = ExtractKeywords(prompts, caller)
