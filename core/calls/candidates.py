@@ -1,0 +1,234 @@
+"""Everything that is tested, chosen without a look at which calls failed, and which histories complete it when."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.calls.mining import frequent_sequences
+from core.calls.outcome_steps import Paths
+from core.calls.pattern import Attribute, Condition
+from core.calls.tally import Ints, Tally
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+Mask = NDArray[np.bool_]
+
+SAME = 0.95
+"""Two conditions that share this part of their calls are one hypothesis; the simpler one stands for it."""
+_MOST_SEQUENCES = 4_000
+_WINDOWS = (1, 2, 3, 4, 6)
+"""Hours in a row that are tested by themselves."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One attribute's values, and the cells of the tally that have them."""
+
+    attribute: Attribute | None
+    values: tuple[str, ...]
+    cells: Mask
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """`conditions[i]` asks for the steps of `row[i]` of `completed` and the attribute of `slices[slice_of[i]]`.
+
+    `completed`: (step patterns, histories), after how many steps each is complete, 0 where it never is.
+    """
+
+    conditions: tuple[Condition, ...]
+    row: Ints
+    slice_of: Ints
+    slices: tuple[Slice, ...]
+    completed: "csr_array"
+    equivalents: dict[Condition, tuple[Condition, ...]]
+
+    def cells(self, index: int, tally: Tally) -> Mask:
+        """Which cells of the tally the condition holds in."""
+        row = self.completed[[int(self.row[index])], :].toarray()[0]
+        held: Mask = (row[tally.history] > 0) & self.slices[int(self.slice_of[index])].cells
+        return held
+
+    def completed_at(self, index: int) -> Ints:
+        """(histories,) after how many steps; 0: never."""
+        return np.asarray(self.completed[[int(self.row[index])], :].toarray()[0], np.int64)
+
+
+def candidates(tally: Tally, paths: Paths, support: float) -> Candidates:
+    """The conditions that at least `support` of the calls meet, each distinct set of calls once."""
+    least = max(2, int(np.ceil(support * tally.total)))
+    calls = tally.by_history(tally.calls)
+    found = _StepPatterns(paths, calls, least, support)
+    slices = list(_slices(tally, least))
+    conditions, rows, of = [], [], []
+    completed = found.matrix()
+    for number, part in enumerate(slices):
+        counts = _held_calls(completed, tally, part.cells)
+        whole = int(tally.calls[part.cells].sum())
+        for i, condition in enumerate(found.conditions):
+            if part.attribute and not _crossed(condition, part):
+                continue
+            # Nearly all calls, or nearly all those of the slice: the condition says nothing, or no more than it.
+            if least <= counts[i] and counts[i] < (SAME * whole if condition.steps else whole + 1):
+                if not condition.steps and part.attribute is None:
+                    continue
+                conditions.append(replace(condition, attribute=part.attribute, values=part.values))
+                rows.append(i)
+                of.append(number)
+    return Candidates(
+        tuple(conditions), np.array(rows, np.int64), np.array(of, np.int64), tuple(slices), completed, found.equivalents
+    )
+
+
+def _crossed(condition: Condition, part: Slice) -> bool:
+    """Which step patterns are looked at within an attribute: none, steps, and transitions; hours by four for these."""
+    if not condition.steps:
+        return True
+    if len(condition.steps) > 1 and not condition.contiguous:
+        return False
+    return part.attribute is not Attribute.HOUR or (len(part.values) == 4 and int(part.values[0]) % 2 == 0)
+
+
+def _held_calls(completed: "csr_array", tally: Tally, cells: Mask) -> Ints:
+    """(step patterns,) calls in `cells` that have each."""
+    weights = tally.by_history(np.where(cells, tally.calls, 0))
+    return np.asarray((completed > 0).astype(np.int64) @ weights, np.int64)
+
+
+def _slices(tally: Tally, least: int) -> Iterator[Slice]:
+    """All calls, then each attribute's values that enough calls have."""
+    yield Slice(None, (), np.ones(len(tally.calls), np.bool_))
+    named = ((Attribute.SEGMENT, tally.segment, tally.segments), (Attribute.TYPE, tally.kind, tally.kinds))
+    for attribute, column, names in named:
+        for number, name in enumerate(names):
+            cells = column == number
+            if _worth(tally, cells, least):
+                yield Slice(attribute, (name,), cells)
+    for width in _WINDOWS:
+        for start in range(24 - width + 1):
+            cells = (tally.hour >= start) & (tally.hour < start + width)
+            if _worth(tally, cells, least):
+                hours = tuple(f"{hour:02d}" for hour in range(start, start + width))
+                yield Slice(Attribute.HOUR, hours, cells)
+
+
+def _worth(tally: Tally, cells: Mask, least: int) -> bool:
+    held = int(tally.calls[cells].sum())
+    return least <= held < tally.total
+
+
+class _StepPatterns:
+    """Steps, transitions and sub-sequences with enough calls, without those that are another one's calls."""
+
+    def __init__(self, paths: Paths, calls: Ints, least: int, support: float) -> None:
+        self._calls = calls
+        self._least = least
+        self._ids: dict[str, int] = {}
+        self._grid = self._padded(paths.steps)
+        self.conditions: list[Condition] = [Condition()]
+        self.equivalents: dict[Condition, tuple[Condition, ...]] = {}
+        self._columns: list[tuple[Ints, Ints]] = [
+            (np.arange(len(calls), dtype=np.int64), np.ones(len(calls), np.int64))
+        ]
+        self._counts: list[int] = [int(calls.sum())]
+        self._index: dict[Condition, int] = {}
+        self._steps(paths)
+        self._transitions(paths)
+        self._sequences(paths, support)
+
+    def matrix(self) -> "csr_array":
+        """(conditions, histories), after how many steps each is complete."""
+        from scipy.sparse import csr_array
+
+        sizes = [len(rows) for rows, _ in self._columns]
+        where = np.concatenate([rows for rows, _ in self._columns])
+        data = np.concatenate([at for _, at in self._columns])
+        return csr_array(
+            (data, where, np.concatenate([[0], np.cumsum(sizes)])), shape=(len(self._columns), len(self._calls))
+        )
+
+    def _padded(self, steps: Sequence[tuple[str, ...]]) -> NDArray[np.int32]:
+        width = max((len(history) for history in steps), default=0)
+        grid = np.full((len(steps), width + 1), -1, np.int32)
+        for i, history in enumerate(steps):
+            grid[i, : len(history)] = [self._ids.setdefault(step, len(self._ids)) for step in history]
+        return grid
+
+    def _add(self, condition: Condition, rows: Ints, at: Ints, like: Sequence[Condition]) -> None:
+        """Keep it, unless too few calls have it or one of `like`, which has all its calls, has hardly any more."""
+        count = int(self._calls[rows].sum())
+        if count < self._least:
+            return
+        for simpler in like:
+            known = self._index.get(simpler)
+            if known is not None and count >= SAME * self._counts[known]:
+                shown = self.conditions[known]
+                self.equivalents[shown] = (*self.equivalents.get(shown, ()), condition)
+                self._index[condition] = known
+                return
+        self._index[condition] = len(self.conditions)
+        self.conditions.append(condition)
+        self._columns.append((rows, at))
+        self._counts.append(count)
+
+    def _steps(self, paths: Paths) -> None:
+        for step, number in sorted(self._ids.items()):
+            hits = self._grid == number
+            rows = np.flatnonzero(hits.any(axis=1))
+            self._add(Condition((step,)), rows, hits[rows].argmax(axis=1) + 1, ())
+
+    def _transitions(self, paths: Paths) -> None:
+        # Every pair of neighbours as one number, so that all its places are found at once.
+        width = len(self._ids) + 1
+        pairs = np.where(self._grid[:, 1:] >= 0, self._grid[:, :-1].astype(np.int64) * width + self._grid[:, 1:], -1)
+        where, at = np.nonzero(pairs >= 0)
+        codes = pairs[where, at]
+        order = np.lexsort((at, where, codes))
+        codes, where, at = codes[order], where[order], at[order]
+        starts = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1]]) if len(codes) else np.array([], np.int64)
+        names = list(self._ids)
+        for start, end in zip(starts, [*starts[1:], len(codes)], strict=True):
+            rows, first = np.unique(where[start:end], return_index=True)
+            pair = (names[codes[start] // width], names[codes[start] % width])
+            like = [Condition((step,)) for step in pair]
+            self._add(Condition(pair, contiguous=True), rows, at[start:end][first] + 2, like)
+
+    def _sequences(self, paths: Paths, support: float) -> None:
+        found = frequent_sequences(paths.steps, self._calls, support)
+        for steps in sorted(found, key=lambda s: (len(s), s)):
+            rows, at = self._in_order(steps)
+            like = [Condition(steps[i:j]) for i in range(len(steps)) for j in range(i + 1, len(steps) + 1)]
+            like += [Condition(steps[i : i + 2], contiguous=True) for i in range(len(steps) - 1)]
+            like += [Condition((steps[0], steps[-1]))] if len(steps) > 2 else []
+            condition = Condition(steps)
+            if len(steps) == 2 and self._mostly_transition(condition, rows):
+                continue
+            self._add(condition, rows, at, [other for other in like if other != condition])
+            if len(self.conditions) >= _MOST_SEQUENCES:
+                return
+
+    def _mostly_transition(self, pair: Condition, rows: Ints) -> bool:
+        """Whether its two steps nearly always come in a row: then the transition stands for it."""
+        known = self._index.get(Condition(pair.steps, contiguous=True))
+        if known is None or SAME * self._calls[rows].sum() > self._counts[known]:
+            return False
+        shown = self.conditions[known]
+        self.equivalents[shown] = (*self.equivalents.get(shown, ()), pair)
+        self._index[pair] = known
+        return True
+
+    def _in_order(self, steps: tuple[str, ...]) -> tuple[Ints, Ints]:
+        """Histories that have the steps in this order, and after how many steps the last is reached."""
+        numbers = [self._ids[step] for step in steps]
+        rows = np.arange(len(self._grid))
+        after = np.full(len(rows), -1)
+        places = np.arange(self._grid.shape[1])
+        for number in numbers:
+            hits = (self._grid[rows] == number) & (places > after[:, None])
+            kept = hits.any(axis=1)
+            rows, after = rows[kept], hits[kept].argmax(axis=1)
+        return rows, after + 1
