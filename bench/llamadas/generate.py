@@ -49,17 +49,27 @@ def generate(
     found = walks(rng, count)
     segment, hour = attributes(rng, count)
     kind = np.array([TYPES.index(walk.kind) for walk in found])
-    planted, met = _plant(rng, found, segment, kind, hour, faults, support, lift)
-    risk = np.full(count, BASE_RATE)
-    for number, fault in enumerate(planted):
-        risk = np.where(met[:, number], np.maximum(risk, fault.rate), risk)
-    failed = rng.random(count) < risk
+    ends = np.array([len(walk.steps) for walk in found])
+    failed = rng.random(count) < BASE_RATE
+    stops = failed & (rng.random(count) < _CUT)
+    at = np.where(stops, rng.integers(3, ends), ends)  # an ordinary failure: anywhere after the opening, or at the end
     cause = np.full(count, -1)
-    for number, fault in enumerate(planted):  # of a fault's failures, a share would have happened anyway
-        own = rng.random(count) < 1 - BASE_RATE / fault.rate
-        cause = np.where(failed & met[:, number] & own, number, cause)
-    steps, error = _logged(rng, found, failed, cause, planted)
+    planted, met = _plant(rng, _cut(found, at), segment, kind, hour, faults, support, lift)
+    for number, fault in enumerate(planted):
+        mine = met[:, number]
+        # What else must fail so that `rate` of the calls that get there do.
+        more = (fault.rate - failed[mine].mean()) / (1 - failed[mine].mean())
+        falls = mine & ~failed & (rng.random(count) < more)
+        failed |= falls
+        cause[falls] = number
+        for i in np.flatnonzero(falls & (rng.random(count) < _CUT)):
+            at[i] = max(fault.condition.completed(found[i].steps), 1)
+    steps, error = _logged(rng, found, at, failed, cause, planted)
     return Calls(steps, segment, kind, hour, failed, error, cause, met, planted)
+
+
+def _cut(found: Sequence[Walk], at: NDArray[np.int64]) -> list[Walk]:
+    return [Walk(walk.steps[:end], walk.kind) for walk, end in zip(found, at.tolist(), strict=True)]
 
 
 def _plant(
@@ -119,23 +129,18 @@ def _meets(
 def _logged(
     rng: np.random.Generator,
     found: Sequence[Walk],
+    at: NDArray[np.int64],
     failed: NDArray[np.bool_],
     cause: NDArray[np.int64],
     planted: Sequence[Planted],
 ) -> tuple[list[tuple[str, ...]], list[str]]:
-    """What the log says: a failing call stops, most often where it fails, and ends in its error."""
+    """What the log says: the steps as far as the call got, then the error of a failing one."""
     steps, errors = [], []
-    for walk, fails, fault in zip(found, failed.tolist(), cause.tolist(), strict=True):
-        if not fails:
-            steps.append(walk.steps)
-            errors.append("")
-            continue
-        own = planted[fault] if fault >= 0 else None
-        error = own.code if own and rng.random() < 0.8 else ERRORS[int(rng.integers(len(ERRORS)))]
-        least = own.condition.completed(walk.steps) if own else 3
-        at = len(walk.steps) - 1 if rng.random() > _CUT else int(rng.integers(least, len(walk.steps) + 1))
-        if own and rng.random() < _CUT:
-            at = least
-        steps.append((*walk.steps[: max(at, least)], error))
+    for walk, end, fails, fault in zip(found, at.tolist(), failed.tolist(), cause.tolist(), strict=True):
+        error = ""
+        if fails:
+            usual = planted[fault].code if fault >= 0 and rng.random() < 0.8 else ""
+            error = usual or ERRORS[int(rng.integers(len(ERRORS)))]
+        steps.append((*walk.steps[:end], error) if error else walk.steps[:end])
         errors.append(error)
     return steps, errors

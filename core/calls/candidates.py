@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.calls.mining import frequent_sequences
-from core.calls.outcome_steps import Paths
 from core.calls.pattern import Attribute, Condition
 from core.calls.tally import Ints, Tally
 
@@ -58,24 +57,26 @@ class Candidates:
         return np.asarray(self.completed[[int(self.row[index])], :].toarray()[0], np.int64)
 
 
-def candidates(tally: Tally, paths: Paths, support: float) -> Candidates:
-    """The conditions that at least `support` of the calls meet, each distinct set of calls once."""
+def candidates(tally: Tally, support: float) -> Candidates:
+    """The conditions that at least `support` of the calls meet, each distinct set of calls once.
+
+    `tally`: along the steps before the outcome.
+    """
     least = max(2, int(np.ceil(support * tally.total)))
     calls = tally.by_history(tally.calls)
-    found = _StepPatterns(paths, calls, least, support)
+    found = _StepPatterns(tally.histories, calls, least, support)
     slices = list(_slices(tally, least))
     conditions, rows, of = [], [], []
     completed = found.matrix()
+    held = _held_calls(completed, tally, slices)
     for number, part in enumerate(slices):
-        counts = _held_calls(completed, tally, part.cells)
+        counts = held[:, number]
         whole = int(tally.calls[part.cells].sum())
-        for i, condition in enumerate(found.conditions):
-            if part.attribute and not _crossed(condition, part):
-                continue
+        for i in np.flatnonzero(counts >= least).tolist():
+            condition = found.conditions[i]
             # Nearly all calls, or nearly all those of the slice: the condition says nothing, or no more than it.
-            if least <= counts[i] and counts[i] < (SAME * whole if condition.steps else whole + 1):
-                if not condition.steps and part.attribute is None:
-                    continue
+            telling = counts[i] < SAME * whole if condition.steps else part.attribute is not None
+            if telling and (part.attribute is None or _crossed(condition, part)):
                 conditions.append(replace(condition, attribute=part.attribute, values=part.values))
                 rows.append(i)
                 of.append(number)
@@ -93,9 +94,9 @@ def _crossed(condition: Condition, part: Slice) -> bool:
     return part.attribute is not Attribute.HOUR or (len(part.values) == 4 and int(part.values[0]) % 2 == 0)
 
 
-def _held_calls(completed: "csr_array", tally: Tally, cells: Mask) -> Ints:
-    """(step patterns,) calls in `cells` that have each."""
-    weights = tally.by_history(np.where(cells, tally.calls, 0))
+def _held_calls(completed: "csr_array", tally: Tally, slices: Sequence[Slice]) -> Ints:
+    """(step patterns, slices) calls that have both."""
+    weights = np.column_stack([tally.by_history(np.where(part.cells, tally.calls, 0)) for part in slices])
     return np.asarray((completed > 0).astype(np.int64) @ weights, np.int64)
 
 
@@ -124,11 +125,11 @@ def _worth(tally: Tally, cells: Mask, least: int) -> bool:
 class _StepPatterns:
     """Steps, transitions and sub-sequences with enough calls, without those that are another one's calls."""
 
-    def __init__(self, paths: Paths, calls: Ints, least: int, support: float) -> None:
+    def __init__(self, histories: Sequence[tuple[str, ...]], calls: Ints, least: int, support: float) -> None:
         self._calls = calls
         self._least = least
         self._ids: dict[str, int] = {}
-        self._grid = self._padded(paths.steps)
+        self._grid = self._padded(histories)
         self.conditions: list[Condition] = [Condition()]
         self.equivalents: dict[Condition, tuple[Condition, ...]] = {}
         self._columns: list[tuple[Ints, Ints]] = [
@@ -136,9 +137,10 @@ class _StepPatterns:
         ]
         self._counts: list[int] = [int(calls.sum())]
         self._index: dict[Condition, int] = {}
-        self._steps(paths)
-        self._transitions(paths)
-        self._sequences(paths, support)
+        self._reached: dict[tuple[str, ...], tuple[Ints, Ints]] = {}
+        self._steps()
+        self._transitions()
+        self._sequences(histories, support)
 
     def matrix(self) -> "csr_array":
         """(conditions, histories), after how many steps each is complete."""
@@ -151,9 +153,9 @@ class _StepPatterns:
             (data, where, np.concatenate([[0], np.cumsum(sizes)])), shape=(len(self._columns), len(self._calls))
         )
 
-    def _padded(self, steps: Sequence[tuple[str, ...]]) -> NDArray[np.int32]:
+    def _padded(self, steps: Sequence[tuple[str, ...]]) -> NDArray[np.int16]:
         width = max((len(history) for history in steps), default=0)
-        grid = np.full((len(steps), width + 1), -1, np.int32)
+        grid = np.full((len(steps), width + 1), -1, np.int16)
         for i, history in enumerate(steps):
             grid[i, : len(history)] = [self._ids.setdefault(step, len(self._ids)) for step in history]
         return grid
@@ -175,13 +177,11 @@ class _StepPatterns:
         self._columns.append((rows, at))
         self._counts.append(count)
 
-    def _steps(self, paths: Paths) -> None:
-        for step, number in sorted(self._ids.items()):
-            hits = self._grid == number
-            rows = np.flatnonzero(hits.any(axis=1))
-            self._add(Condition((step,)), rows, hits[rows].argmax(axis=1) + 1, ())
+    def _steps(self) -> None:
+        for step in sorted(self._ids):
+            self._add(Condition((step,)), *self._in_order((step,)), ())
 
-    def _transitions(self, paths: Paths) -> None:
+    def _transitions(self) -> None:
         # Every pair of neighbours as one number, so that all its places are found at once.
         width = len(self._ids) + 1
         pairs = np.where(self._grid[:, 1:] >= 0, self._grid[:, :-1].astype(np.int64) * width + self._grid[:, 1:], -1)
@@ -197,8 +197,8 @@ class _StepPatterns:
             like = [Condition((step,)) for step in pair]
             self._add(Condition(pair, contiguous=True), rows, at[start:end][first] + 2, like)
 
-    def _sequences(self, paths: Paths, support: float) -> None:
-        found = frequent_sequences(paths.steps, self._calls, support)
+    def _sequences(self, histories: Sequence[tuple[str, ...]], support: float) -> None:
+        found = frequent_sequences(histories, self._calls, support)
         for steps in sorted(found, key=lambda s: (len(s), s)):
             rows, at = self._in_order(steps)
             like = [Condition(steps[i:j]) for i in range(len(steps)) for j in range(i + 1, len(steps) + 1)]
@@ -223,12 +223,13 @@ class _StepPatterns:
 
     def _in_order(self, steps: tuple[str, ...]) -> tuple[Ints, Ints]:
         """Histories that have the steps in this order, and after how many steps the last is reached."""
-        numbers = [self._ids[step] for step in steps]
-        rows = np.arange(len(self._grid))
-        after = np.full(len(rows), -1)
-        places = np.arange(self._grid.shape[1])
-        for number in numbers:
-            hits = (self._grid[rows] == number) & (places > after[:, None])
+        if steps not in self._reached:
+            if len(steps) > 1:
+                rows, after = self._in_order(steps[:-1])
+            else:
+                rows, after = np.arange(len(self._grid)), np.zeros(len(self._grid), np.int64)
+            places = np.arange(self._grid.shape[1])
+            hits = (self._grid[rows] == self._ids[steps[-1]]) & (places >= after[:, None])
             kept = hits.any(axis=1)
-            rows, after = rows[kept], hits[kept].argmax(axis=1)
-        return rows, after + 1
+            self._reached[steps] = rows[kept], hits[kept].argmax(axis=1) + 1
+        return self._reached[steps]

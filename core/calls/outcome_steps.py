@@ -4,8 +4,6 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from core.calls.tally import Tally
 
 ERROR_NAME = re.compile(
@@ -57,7 +55,3 @@ def cut(histories: Sequence[tuple[str, ...]], found: dict[str, int]) -> Paths:
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return Paths(tuple(steps), tuple(ending), tuple(ranked))
 
-
-def depths(paths: Paths) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """(histories,) how many steps come before the outcome."""
-    return np.array([len(steps) for steps in paths.steps], np.int64)

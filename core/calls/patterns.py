@@ -47,8 +47,9 @@ def find_patterns(
     paths = cut(tally.histories, ends)
     if not 0 < tally.total_failed < tally.total:  # nothing to compare
         return Found((), tally.total, tally.total_failed, tally.weeks, 0, rules, paths.outcomes)
-    found = candidates(tally, paths, rules.support)
-    selection = Selection(tally, paths, found, rules)
+    walked = tally.along(paths.steps)
+    found = candidates(walked, rules.support)
+    selection = Selection(walked, found, rules)
     patterns = [_described(tally, paths, found, selection, one) for one in selection.choose()]
     patterns.sort(key=lambda pattern: (-pattern.excess, str(pattern.condition)))
     numbered = tuple(_numbered(pattern, number) for number, pattern in enumerate(_with_codes(tally, patterns), start=1))
@@ -65,7 +66,7 @@ def _described(tally: Tally, paths: Paths, found: Candidates, selection: Selecti
     elsewhere = failed_outside / outside
     low, high = wilson(failed, calls)
     excess = failed - calls * elsewhere
-    held = found.cells(one.index, tally)
+    held = holds(tally, condition)
     endings: dict[str, int] = {}
     for history, k in zip(tally.history[held].tolist(), tally.failed[held].tolist(), strict=True):
         if k and paths.ending[history]:

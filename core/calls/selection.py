@@ -13,7 +13,6 @@ import numpy as np
 
 from core.calls.candidates import Candidates, Mask
 from core.calls.contrast import Floats, moments, upper_tail, weighted_discoveries
-from core.calls.outcome_steps import Paths, depths
 from core.calls.tally import Ints, Tally
 
 if TYPE_CHECKING:
@@ -60,12 +59,14 @@ class Chosen:
 class Selection:
     """The stepwise choice over one tally."""
 
-    def __init__(self, tally: Tally, paths: Paths, found: Candidates, rules: Rules) -> None:
+    def __init__(self, tally: Tally, found: Candidates, rules: Rules) -> None:
         self._tally = tally
         self._found = found
         self._rules = rules
-        self._held = (found.completed > 0).astype(np.float64)
-        self._depth = depths(paths)
+        self._mine = [np.flatnonzero(found.slice_of == number) for number in range(len(found.slices))]
+        self._completed = [found.completed[found.row[mine]] for mine in self._mine]
+        self._held = [(completed > 0).astype(np.float64) for completed in self._completed]
+        self._depth = np.array([len(steps) for steps in tally.histories], np.int64)
         families = {(c.kind, c.attribute is not None): 0 for c in found.conditions}
         numbers = {family: i for i, family in enumerate(families)}
         self._family = np.array([numbers[(c.kind, c.attribute is not None)] for c in found.conditions], np.int64)
@@ -184,14 +185,13 @@ class Selection:
         calls, failed = np.zeros((count, strata)), np.zeros((count, strata))
         passed, all_passed = self._passed(label, reached)
         for number, part in enumerate(found.slices):
-            mine = np.flatnonzero(found.slice_of == number)
+            mine, rows = self._mine[number], self._held[number]
             if not len(mine):
                 continue
-            rows = self._held[found.row[mine]]
             calls[mine] = rows @ self._by_history(np.where(part.cells, tally.calls, 0), label, strata)
             failed[mine] = rows @ self._by_history(np.where(part.cells, tally.failed, 0), label, strata)
             if reached is not None:
-                on_the_way = self._before(found.row[mine], reached)
+                on_the_way = self._before(number, reached)
                 calls[mine, 0] += on_the_way @ _sum_by_history(tally, np.where(part.cells, passed, 0.0))
         n, k = np.rint(calls).astype(np.int64), np.rint(failed).astype(np.int64)
         all_calls = np.bincount(label, weights=tally.calls, minlength=strata)
@@ -211,10 +211,10 @@ class Selection:
         passed: Floats = np.where(label > 0, self._tally.calls * spent[self._tally.history], 0.0)
         return passed, float(passed.sum())
 
-    def _before(self, rows: Ints, reached: Ints) -> "csr_array":
-        """1 where a step pattern is complete earlier in a history than the chosen pattern is."""
-        part = self._found.completed[rows]
-        early = part.copy()
+    def _before(self, number: int, reached: Ints) -> "csr_array":
+        """1 where a step pattern of a slice is complete earlier in a history than the chosen pattern is."""
+        part = self._completed[number]
+        early = self._held[number].copy()
         early.data = (part.data < reached[part.indices]).astype(np.float64)
         return early
 

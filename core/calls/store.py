@@ -1,0 +1,210 @@
+"""Every call once, in SQLite: its history, what it is, whether it failed. Identifiers of customers are not kept."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.calls.tally import NO_VALUE, Tally
+from core.errors import DependencyError
+
+FILE_NAME = "llamadas.db"
+SEP = "\x1f"
+"""Between the steps of a stored history."""
+MOST_VALUES = 500
+"""Distinct segments, types or error codes; what comes after them counts as having none."""
+_REMEMBERED = 200_000
+"""Texts whose ids are kept at hand: beyond, they are looked up anew, so that memory stays as it is."""
+_CACHE_KB = 16_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS historia (id INTEGER PRIMARY KEY, pasos TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS valor (clase TEXT NOT NULL, id INTEGER NOT NULL, texto TEXT NOT NULL,
+    PRIMARY KEY (clase, id), UNIQUE (clase, texto));
+CREATE TABLE IF NOT EXISTS dato (nombre TEXT PRIMARY KEY, texto TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS nota (id INTEGER PRIMARY KEY, texto TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS llamada (id INTEGER PRIMARY KEY, call_id TEXT NOT NULL, historia INTEGER NOT NULL,
+    segmento INTEGER NOT NULL, tipo INTEGER NOT NULL, codigo INTEGER NOT NULL, hora INTEGER NOT NULL,
+    dia INTEGER NOT NULL, falla INTEGER NOT NULL, nota INTEGER NOT NULL);
+"""
+_PUT = """
+INSERT INTO llamada VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET historia = excluded.historia, segmento = excluded.segmento, tipo = excluded.tipo,
+    codigo = excluded.codigo, hora = excluded.hora, dia = excluded.dia, falla = excluded.falla, nota = excluded.nota
+WHERE (historia, segmento, tipo, codigo, hora, dia, falla, nota) IS NOT (excluded.historia, excluded.segmento,
+    excluded.tipo, excluded.codigo, excluded.hora, excluded.dia, excluded.falla, excluded.nota)
+"""
+
+_PACKED = (
+    "SELECT (((((historia * 512 + segmento + 1) * 512 + tipo + 1) * 32 + hora + 1) * 1024 + codigo + 1) * 2) + falla "
+    "FROM llamada"
+)
+"""A call's attributes as one number: a million of them take 8 MB."""
+_GROUPED = f"""
+SELECT h.pasos, g.segmento, g.tipo, g.codigo, n.texto, g.falla, g.calls, g.examples
+FROM (SELECT historia, segmento, tipo, codigo, nota, falla, COUNT(*) AS calls,
+        GROUP_CONCAT(call_id, '{SEP}') AS examples
+    FROM llamada GROUP BY historia, segmento, tipo, codigo, nota, falla) AS g
+JOIN historia AS h ON h.id = g.historia LEFT JOIN nota AS n ON n.id = g.nota
+ORDER BY g.falla DESC, g.calls DESC, h.pasos
+"""  # noqa: S608 - our own separator
+
+CallRow = tuple[int, str, int, int, int, int, int, int, int, int]
+"""id, call_id, history, segment, type, code, hour, day (ordinal), failed, note; `NO_VALUE` where it does not say."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Calls that read the same: one history, segment, type, code, note and end."""
+
+    steps: tuple[str, ...]
+    segment: str
+    kind: str
+    code: str
+    note: str
+    failed: bool
+    calls: int
+    examples: tuple[str, ...]
+    """`call_id` of a few of them."""
+
+
+class CallStore:
+    """The calls of one installation. One writer at a time; not shared among threads."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._histories: dict[str, int] = {}
+        self._notes: dict[str, int] = {}
+        self._values: dict[str, dict[str, int]] = {}
+        for kind, number, text in connection.execute("SELECT clase, id, texto FROM valor"):
+            self._values.setdefault(kind, {})[text] = number
+
+    def history_ids(self, histories: Sequence[tuple[str, ...]]) -> list[int]:
+        """Ids of the histories, new ones kept."""
+        return self._ids("historia", "pasos", [SEP.join(steps) for steps in histories], self._histories)
+
+    def note_ids(self, notes: Sequence[str]) -> list[int]:
+        """Ids of the notes, new ones kept."""
+        return self._ids("nota", "texto", notes, self._notes)
+
+    def value_id(self, kind: str, text: str) -> int:
+        """Id of a segment («segmento»), type («tipo»), error code («codigo») or fact («dato»); `NO_VALUE` for none."""
+        known = self._values.setdefault(kind, {})
+        if text and text not in known and len(known) < MOST_VALUES:
+            known[text] = len(known)
+            self._db.execute("INSERT INTO valor VALUES (?, ?, ?)", (kind, known[text], text))
+        return known.get(text, NO_VALUE)
+
+    def put(self, rows: Sequence[CallRow]) -> tuple[int, int]:
+        """Keep calls by their id; how many are new, and how many changed."""
+        start = self._db.total_changes
+        self._db.executemany("INSERT OR IGNORE INTO llamada VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        added = self._db.total_changes - start
+        if added < len(rows):
+            self._db.executemany(_PUT, rows)
+        return added, self._db.total_changes - start - added
+
+    def count(self) -> int:
+        """How many calls."""
+        return int(self._db.execute("SELECT COUNT(*) FROM llamada").fetchone()[0])
+
+    def clear(self) -> None:
+        """Forget every call."""
+        for table in ("llamada", "historia", "valor", "nota", "dato"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        self._histories, self._notes, self._values = {}, {}, {}
+
+    def commit(self) -> None:
+        """Make what was put last."""
+        self._db.commit()
+
+    def tally(self) -> Tally:
+        """All calls counted by what they went through."""
+        packed = np.fromiter((row[0] for row in self._db.execute(_PACKED)), np.int64)
+        cells, calls = np.unique(packed >> 1, return_counts=True)
+        failing, fails = np.unique(packed[packed & 1 == 1] >> 1, return_counts=True)
+        failed = np.zeros(len(cells), np.int64)
+        failed[np.searchsorted(cells, failing)] = fails
+        code, hour = cells % 1024 - 1, (cells >> 10) % 32 - 1
+        kind, segment = (cells >> 15) % 512 - 1, (cells >> 24) % 512 - 1
+        ids, history = np.unique(cells >> 33, return_inverse=True)
+        kept = set(ids.tolist())
+        texts = {number: steps for number, steps in self._db.execute("SELECT id, pasos FROM historia") if number in kept}
+        return Tally(
+            histories=[tuple(texts[number].split(SEP)) for number in ids.tolist()],
+            segments=self._names("segmento"), kinds=self._names("tipo"), codes=self._names("codigo"),
+            history=history, segment=segment, kind=kind, hour=hour, code=code, calls=calls.astype(np.int64),
+            failed=failed, weeks=self._weeks(), history_ids=ids.tolist(),
+        )  # fmt: skip
+
+    def groups(self) -> Iterator[Group]:
+        """Calls that read the same, those that fail first, the most frequent of each first."""
+        names = {kind: self._names(kind) for kind in ("segmento", "tipo", "codigo")}
+        for row in self._db.execute(_GROUPED):
+            steps, segment, kind, code, note, failed, calls, examples = row
+            yield Group(
+                tuple(steps.split(SEP)), _name(names["segmento"], segment), _name(names["tipo"], kind),
+                _name(names["codigo"], code), note or "", bool(failed), calls, tuple(examples.split(SEP)[:3]),
+            )  # fmt: skip
+
+    def fact(self, name: str) -> str:
+        """Something else kept about the calls; empty where it is not."""
+        row = self._db.execute("SELECT texto FROM dato WHERE nombre = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def keep_fact(self, name: str, text: str) -> None:
+        """See `fact`."""
+        self._db.execute("INSERT OR REPLACE INTO dato VALUES (?, ?)", (name, text))
+
+    def _ids(self, table: str, column: str, texts: Sequence[str], known: dict[str, int]) -> list[int]:
+        if len(known) > _REMEMBERED:
+            known.clear()
+        for text in texts:
+            if text in known:
+                continue
+            self._db.execute(f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)", (text,))  # noqa: S608 - our names
+            row = self._db.execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,))  # noqa: S608 - our names
+            known[text] = int(row.fetchone()[0])
+        return [known[text] for text in texts]
+
+    def _names(self, kind: str) -> list[str]:
+        known = self._values.get(kind, {})
+        return sorted(known, key=lambda text: known[text])
+
+    def _weeks(self) -> float | None:
+        query = "SELECT MIN(dia), MAX(dia) FROM llamada WHERE dia >= 0"
+        first, last = self._db.execute(query).fetchone()
+        return None if first is None else (last - first + 1) / 7
+
+
+def _name(names: Sequence[str], number: int) -> str:
+    return names[number] if 0 <= number < len(names) else ""
+
+
+@contextmanager
+def open_store(folder: Path) -> Iterator[CallStore]:
+    """The calls under `folder`, made when they are not there. Raises `DependencyError` when they cannot be used."""
+    path = folder / FILE_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=5)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+            connection.executescript(_SCHEMA)
+            yield CallStore(connection)
+        finally:
+            connection.close()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise DependencyError(f"Otro proceso está cargando llamadas en {path}. Espere a que termine.") from error
+        raise DependencyError(f"No se puede usar {path}: {error}. Compruebe el disco y los permisos.") from error
+    except sqlite3.DatabaseError as error:
+        raise DependencyError(
+            f"{path} está dañado ({error}). Apártelo y cargue otra vez las llamadas: python batch.py --llamadas FICHERO"
+        ) from error
+    except OSError as error:
+        raise DependencyError(f"No se puede usar {folder}: {error.strerror}.") from error
