@@ -18,6 +18,10 @@ ejemplos:
                                            mejoran la búsqueda. Para medirlo escriba resources/REDACCIONES.csv
                                            (TEXTO, COMPONENTE, DESCRIPCION): cómo contó alguien el problema y qué
                                            fila es; con menos de 20 no se resume nada
+  python batch.py --documentos DIR         carga los documentos de una carpeta (txt, md, html, docx, pdf y .zip con
+                                           ellos) para main.py --pregunta; solo lo que ha cambiado, y lo que ya no
+                                           está se retira. Si se interrumpe, repita la orden: sigue por donde iba
+  python batch.py --reindexar              rehace los vectores de los documentos con las valoraciones de --valorar
 
 códigos de salida: 0 hecho; 2 uso, configuración o fichero incorrectos; 3 no se llega a una dependencia
 """
@@ -37,6 +41,9 @@ def _parser() -> Parser:
     parser.add_argument("--completo", action="store_true", help="rehace la base entera en lugar de solo lo cambiado")
     parser.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
     parser.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
+    documents = parser.add_mutually_exclusive_group()
+    documents.add_argument("--documentos", type=Path, metavar="DIR", help="carga los documentos de esta carpeta")
+    documents.add_argument("--reindexar", action="store_true", help="rehace los documentos con lo que se ha valorado")
     return parser
 
 
@@ -50,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace) -> str:
+    if options.documentos or options.reindexar:
+        return _documents(options)
     from config import load_settings
     from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
     from core.build import open_knowledge, open_summariser
@@ -65,6 +74,18 @@ def _run(options: argparse.Namespace) -> str:
     with open_knowledge(settings) as knowledge, summariser as summarise, progress_bar() as progress:
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
         return work(inputs, knowledge, resources / "reportes").summary()
+
+
+def _documents(options: argparse.Namespace) -> str:
+    from config import load_settings
+    from core.document_session import load_folder, reindex_all
+    from core.terminal import progress_bar
+
+    settings = load_settings()
+    with progress_bar() as progress:
+        if options.reindexar:
+            return reindex_all(settings, progress)
+        return load_folder(settings, options.documentos, progress).summary()
 
 
 if __name__ == "__main__":

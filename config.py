@@ -216,6 +216,24 @@ class Settings(BaseSettings):
         ),
     )
 
+    # Documents
+    limite_documento_mb: float = Field(
+        50.0,
+        gt=0,
+        le=1000,
+        description="Tamaño máximo de un documento de --documentos.",
+        json_schema_extra=documentation("Largest document of --documentos.", unit="MB"),
+    )
+    respuestas: Literal["extracto", "redactada"] = Field(
+        "extracto",
+        description="Cómo responde --pregunta: con frases tal cual de los documentos, o redactadas por el modelo y "
+        "comprobadas con ellos.",
+        json_schema_extra=documentation(
+            "How --pregunta answers: sentences of the documents as they stand, or written by the model and checked "
+            "against them."
+        ),
+    )
+
     # Work
     concurrencia: int = Field(
         0,

@@ -11,7 +11,10 @@ from core.errors import DependencyError
 
 if TYPE_CHECKING:
     from core.database import Database
+    from core.documents.collection import DocumentBase
+    from core.documents.load import Loader
     from core.execute import Executor, Guard
+    from core.intents import Classifier
     from core.knowledge import KnowledgeBase
     from core.pipeline import Pipeline
     from core.ports import Embedder, ExternalSystem, IncidentDesk
@@ -41,6 +44,44 @@ def open_knowledge(settings: Settings, embedder: "Embedder | None" = None) -> "I
         yield KnowledgeBase(client, embedder or open_embedder(settings), scrub=scrub)
 
 
+@contextmanager
+def open_documents(settings: Settings, embedder: "Embedder | None" = None) -> "Iterator[DocumentBase]":
+    """The documents' collection, embedded or served. Raises `DependencyError` when it is locked or out of reach."""
+    from core.documents.collection import DocumentBase
+    from core.knowledge import open_client
+
+    folder = None if settings.vector_db_url else settings.directorio_estado / "qdrant"
+    with open_client(folder, settings.vector_db_url) as client:
+        yield DocumentBase(client, embedder or open_embedder(settings))
+
+
+def open_classifier(settings: Settings, embedder: "Embedder") -> "Classifier | None":
+    """The intents of `intents.json` beside the catalogue; None where there is no such file. Raises `UsageError`."""
+    from core.intents import Classifier, read_intents
+    from core.intents.catalogue import FILE_NAME
+
+    path = settings.directorio_recursos / FILE_NAME
+    if not path.exists():
+        return None
+    return Classifier(read_intents(path), embedder, cache=settings.directorio_estado / "intenciones")
+
+
+@contextmanager
+def open_loader(settings: Settings, base: "DocumentBase") -> "Iterator[Loader]":
+    """What loads documents into `base`. Raises `UsageError` when the packages that read them are missing."""
+    from core.documents.document import ReadingLimits
+    from core.documents.load import Loader
+    from core.privacy import PersonalData
+    from llm import native
+    from llm.documents.reader import IsolatedReader
+    from llm.embed import E5Use
+
+    limits = ReadingLimits(bytes=int(settings.limite_documento_mb * 1_000_000))
+    counter = base.embedder if isinstance(base.embedder, E5Use) else E5Use()
+    with IsolatedReader(limits, native.threads()) as reader:
+        yield Loader(base, reader, PersonalData(), counter.tokens, limits)
+
+
 def open_database(settings: Settings) -> "Database":
     """Where the queue and the decisions are kept; nothing is opened yet."""
     from core.database import Database
@@ -49,12 +90,13 @@ def open_database(settings: Settings) -> "Database":
 
 
 def forget_old(settings: Settings) -> None:
-    """Delete decisions, what was said of them, and model calls older than `RETENCION_DIAS`.
+    """Delete decisions, what was said of them, answers that nobody rated and model calls older than `RETENCION_DIAS`.
 
     What cannot be deleted now is logged, and goes another time.
     """
     from datetime import UTC, datetime, timedelta
 
+    from core.feedback import open_feedback
     from core.ledger import open_ledger
     from llm.history import forget
 
@@ -62,12 +104,15 @@ def forget_old(settings: Settings) -> None:
     try:
         with open_ledger(open_database(settings)) as ledger:
             decisions = ledger.forget(age)
+        with open_feedback(open_database(settings)) as feedback:
+            answers = feedback.forget(age)
         calls = forget(settings.directorio_historico, datetime.now(UTC) - age)
     except DependencyError as error:
         logger.warning("no se ha podido recortar", extra={"action": "retention_failed", "error": str(error)})
         return
-    if decisions or calls:
-        logger.info("recortado", extra={"action": "forgotten", "decisions": decisions, "calls": calls})
+    if decisions or answers or calls:
+        facts = {"decisions": decisions, "answers": answers, "calls": calls}
+        logger.info("recortado", extra={"action": "forgotten", **facts})
 
 
 @asynccontextmanager

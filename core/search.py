@@ -3,10 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Generic, Protocol
 
 import numpy as np
+from typing_extensions import TypeVar
 
-from core.knowledge import KnowledgeBase, KnownEntry
+from core.knowledge import KnownEntry
 from core.lexical import LexicalIndex, Scores, grams, language, stems
 from core.ports import Embedder, Vectors
 
@@ -45,11 +47,30 @@ class Evidence:
         return sum(weight * float(getattr(self, name)) for name, weight in WEIGHTS.items())
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A known problem that resembles the incident."""
+class Searchable(Protocol):
+    """What is searched: a row of the catalogue, a piece of a document."""
 
-    entry: KnownEntry
+    @property
+    def search_text(self) -> str: ...
+
+
+E = TypeVar("E", bound=Searchable, default=KnownEntry)
+E_co = TypeVar("E_co", bound=Searchable, covariant=True)
+
+
+class Source(Protocol[E_co]):
+    """Where it is searched (`core.knowledge.Collection`)."""
+
+    def entries(self) -> Mapping[str, E_co]: ...
+    def nearest(self, vectors: Mapping[str, Vectors], limit: int) -> dict[str, list[tuple[str, float]]]: ...
+    def vectors(self, ids: Sequence[str]) -> dict[str, dict[str, Vectors]]: ...
+
+
+@dataclass(frozen=True)
+class Candidate(Generic[E]):
+    """A known problem that resembles the incident, or a piece that resembles the question."""
+
+    entry: E
     evidence: Evidence
     order: float
     """Best score over the texts that were searched with: where it stands among the candidates."""
@@ -67,15 +88,15 @@ class _Asked:
     named: frozenset[str]
 
 
-class Searcher:
+class Searcher(Generic[E]):
     """Searches the knowledge base as it was when the searcher was made. Safe to share among threads."""
 
-    def __init__(self, knowledge: KnowledgeBase, embedder: Embedder, limit: int) -> None:
+    def __init__(self, knowledge: Source[E], embedder: Embedder, limit: int) -> None:
         """`limit`: how many candidates each retriever names. Raises `KnowledgeMissing` before the first build."""
         self._knowledge = knowledge
         self._embedder = embedder
         self._limit = limit
-        self.entries = knowledge.entries()
+        self.entries = dict(knowledge.entries())
         self._ids = list(self.entries)
         self._rows = {entry_id: row for row, entry_id in enumerate(self._ids)}
         texts = [entry.search_text for entry in self.entries.values()]
@@ -90,9 +111,10 @@ class Searcher:
     @property
     def mailboxes(self) -> frozenset[str]:
         """Every mailbox that the catalogue names."""
-        return frozenset(entry.mailbox for entry in self.entries.values() if entry.mailbox)
+        rows = (entry for entry in self.entries.values() if isinstance(entry, KnownEntry))
+        return frozenset(row.mailbox for row in rows if row.mailbox)
 
-    def search(self, texts: Sequence[str], *, without: Collection[str] = ()) -> list[Candidate]:
+    def search(self, texts: Sequence[str], *, without: Collection[str] = ()) -> list[Candidate[E]]:
         """Candidates for an incident, best first.
 
         `texts`: the incident's own words first, then rewordings of them. Rewordings find candidates and move them up;
@@ -164,7 +186,7 @@ def cosines(vector: Vectors, rows: Vectors) -> list[float]:
     return [float(value) for value in np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)]
 
 
-def _compared(candidates: list[Candidate]) -> list[Candidate]:
+def _compared(candidates: list[Candidate[E]]) -> list[Candidate[E]]:
     """The candidates with how each stands out among the others."""
     scores = sorted((c.evidence.score for c in candidates), reverse=True)
     if len(scores) < 2:

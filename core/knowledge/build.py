@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from typing import Any, Protocol
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -23,6 +24,20 @@ Progress = Callable[[int, int], None]
 _BATCH = 32
 _IN_FLIGHT = 3
 """Batches embedded but not yet written: bounds memory when Qdrant is the slower one."""
+
+
+class Row(Protocol):
+    """What can be stored: a row of the catalogue, a piece of a document."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def content_hash(self) -> str: ...
+    @property
+    def embed_text(self) -> str: ...
+    @property
+    def examples(self) -> tuple[str, ...]: ...
+    def payload(self) -> dict[str, Any]: ...
 
 
 class BuildReport(BaseModel):
@@ -55,21 +70,21 @@ def build(
     serving = shelf.current()
     stored = {} if serving is None else {point.id: point.payload for point in shelf.scroll(serving)}
     hashes = {point_id: payload.get("content_hash") for point_id, payload in stored.items()}
-    rebuild = full or serving is None or _other_vectors(shelf, serving, embedder, stored)
+    rebuilt = full or serving is None or other_vectors(shelf, serving, embedder, stored)
     differing = [row for row in rows.values() if hashes.get(row.id) != row.content_hash]
-    if rebuild or serving is None:
+    if rebuilt or serving is None:
         to_write = list(rows.values())
-        collection = _rebuild(shelf, embedder, to_write, progress)
+        collection = rebuild(shelf, embedder, to_write, progress)
     else:
         to_write, collection = differing, serving
-        _fill(shelf, collection, embedder, to_write, progress)
+        fill(shelf, collection, embedder, to_write, progress)
         shelf.remove(collection, sorted(stored.keys() - rows.keys()))
         _check_count(shelf, collection, len(rows))
         shelf.sweep()
     added = len(rows.keys() - stored.keys())
     return BuildReport(
         collection=collection,
-        rebuilt=rebuild,
+        rebuilt=rebuilt,
         added=added,
         changed=len(differing) - added,
         unchanged=len(rows) - len(differing),
@@ -80,16 +95,17 @@ def build(
     )
 
 
-def _other_vectors(shelf: Shelf, serving: str, embedder: Embedder, stored: Mapping[str, Mapping[str, object]]) -> bool:
+def other_vectors(shelf: Shelf, serving: str, embedder: Embedder, stored: Mapping[str, Mapping[str, object]]) -> bool:
     """Whether what is stored was embedded otherwise: then every row must be embedded anew, beside the old."""
     versions = {payload.get("embedder") for payload in stored.values()}
     return bool(versions - {embedder.version}) or shelf.dimensions(serving) != dict(embedder.dimensions)
 
 
-def _rebuild(shelf: Shelf, embedder: Embedder, rows: Sequence[KnownEntry], progress: Progress | None) -> str:
+def rebuild(shelf: Shelf, embedder: Embedder, rows: Sequence[Row], progress: Progress | None) -> str:
+    """Fill a new collection with `rows`, count it and put it in place of the one that serves; returns its name."""
     collection = shelf.create(embedder.dimensions)
     try:
-        _fill(shelf, collection, embedder, rows, progress)
+        fill(shelf, collection, embedder, rows, progress)
         _check_count(shelf, collection, len(rows))
     except BaseException:  # Ctrl-C too: what is half-built must not stay; the error goes on
         with suppress(KnowledgeUnavailable):
@@ -108,10 +124,11 @@ def _check_count(shelf: Shelf, collection: str, expected: int) -> None:
         )
 
 
-def _fill(
-    shelf: Shelf, collection: str, embedder: Embedder, rows: Sequence[KnownEntry], progress: Progress | None
-) -> None:
-    """Embed here while one other thread writes: in a folder each point waits for the disk."""
+def fill(shelf: Shelf, collection: str, embedder: Embedder, rows: Sequence[Row], progress: Progress | None) -> None:
+    """Embed and write `rows`, in place of those with their ids.
+
+    Embeds here while one other thread writes: in a folder each point waits for the disk.
+    """
     done = 0
     pending: deque[tuple[Future[None], int]] = deque()
 
@@ -138,7 +155,7 @@ def _fill(
             finish_one()
 
 
-def row_vectors(embedder: Embedder, rows: Sequence[KnownEntry]) -> dict[str, Vectors]:
+def row_vectors(embedder: Embedder, rows: Sequence[Row]) -> dict[str, Vectors]:
     """name -> (rows, width): a row lies half-way between its text and the mean of its examples, where it has any.
 
     Measured against the nearest example (right row first .82 against .87 where rows have five examples): one vector

@@ -1,0 +1,1 @@
+"""The organisation's documents: read, cut in pieces, searched, and answered from."""
