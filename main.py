@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from core.command_line import Parser, exit_code
-from core.options import add_orders, is_order
+from core.options import add_calls, add_orders, is_order
 
 _EXAMPLES = """\
 ejemplos:
@@ -15,6 +15,9 @@ ejemplos:
   python main.py --trabajador           sigue trabajando lo que llegue hasta Ctrl-C; puede haber varios
   python main.py --json > informe.json  el informe, para otro programa
   python main.py --pendientes           lo que espera a que una persona lo apruebe (--aprobar, --rechazar)
+  python main.py --patrones             por qué fallan las llamadas cargadas con batch.py --llamadas
+  python main.py --llamada "Inicio -> Menú pagos -> Validación de tarjeta -> Error 503" --segmento premium
+                                        por qué ha fallado esa llamada y en qué se apoya
 Primero se retoma lo que otra ejecución dejó a medias. Lo ya trabajado que siga igual no se repite.
 Ctrl-C termina lo que está en curso y dice lo que queda; un segundo Ctrl-C corta.
 códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuración incorrectos;
@@ -43,6 +46,7 @@ def _parser() -> Parser:
     way.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
     way.add_argument("--trabajador", action="store_true", help="trabaja la cola hasta que se le diga que pare")
     add_orders(way)
+    add_calls(way, parser)
     parser.add_argument(
         "--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra"
     )
@@ -66,11 +70,17 @@ def _run(options: argparse.Namespace) -> int:
     from config import load_settings
     from observabilidad.logs import configure_logs
 
-    if is_order(options):
+    settings = load_settings()
+    if options.patrones:
+        from core.calls.session import show_patterns
+
+        return show_patterns(settings, options)
+    if options.llamada:
+        from core.calls.session import explain_call as carry_out
+    elif is_order(options):
         from core.orders import follow as carry_out
     else:
         from core.session import work_desk as carry_out
-    settings = load_settings()
     with configure_logs(settings.directorio_estado / "logs", verbose=options.detalle):
         return asyncio.run(carry_out(settings, options))
 

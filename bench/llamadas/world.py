@@ -73,7 +73,9 @@ def _walk(rng: np.random.Generator, kind: str) -> Walk:
             steps += [_RETRY, _IDENTIFY[1]]
     steps.append(menu)
     shares = 1 / np.arange(1, len(options) + 1)
-    picked = rng.choice(len(options), int(rng.choice(3, p=(0.45, 0.45, 0.1))) + 1, replace=False, p=shares / shares.sum())
+    picked = rng.choice(
+        len(options), int(rng.choice(3, p=(0.45, 0.45, 0.1))) + 1, replace=False, p=shares / shares.sum()
+    )
     steps += [options[i] for i in picked]
     if rng.random() < 0.1:  # changes its mind: another menu's first options
         other = TYPES[int(rng.integers(len(TYPES)))]

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.calls.mapping import CallMap
 from core.calls.reading import Chunk, Layout, chunks, look_at
-from core.calls.store import CallRow, CallStore
+from core.calls.store import CallRow, CallStore, hashed
 from core.calls.tally import NO_VALUE, Ints
 from core.errors import UsageError
 from core.table import RowProblem
@@ -172,7 +172,7 @@ class Loader:
         for i in np.flatnonzero((ids == "").to_numpy()):
             wrong[int(i)] = "no tiene call_id"
         columns = {
-            "id": pd.util.hash_array(ids.to_numpy(), categorize=False).view(np.int64),
+            "id": hashed(ids.tolist()),
             "history": history,
             "segment": self._attribute(table, "user_segment", "segmento"),
             "type": self._attribute(table, "call_type", "tipo"),
@@ -307,7 +307,14 @@ class Loader:
 
 _NOTHING = frozenset({"", "none", "null", "nan", "n/a", "na", "-", "ninguno", "sin error"})
 _ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
-_DATE_FORMATS = ("%d/%m/%Y %H:%M:%S", "%d/%m/%Y %H:%M", "%d-%m-%Y %H:%M:%S", "%d-%m-%Y %H:%M", "%d/%m/%Y", "%Y/%m/%d %H:%M:%S")
+_DATE_FORMATS = (
+    "%d/%m/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M",
+    "%d-%m-%Y %H:%M:%S",
+    "%d-%m-%Y %H:%M",
+    "%d/%m/%Y",
+    "%Y/%m/%d %H:%M:%S",
+)
 _EPOCH = datetime(1970, 1, 1).toordinal()  # noqa: DTZ001 - a day, not a moment
 _WORDS = re.compile(r"«[^»]*»|\d+")
 

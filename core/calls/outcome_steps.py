@@ -54,4 +54,3 @@ def cut(histories: Sequence[tuple[str, ...]], found: dict[str, int]) -> Paths:
         ending.append(history[at] if at < len(history) else "")
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return Paths(tuple(steps), tuple(ending), tuple(ranked))
-

@@ -53,9 +53,7 @@ def find_patterns(
     patterns = [_described(tally, paths, found, selection, one) for one in selection.choose()]
     patterns.sort(key=lambda pattern: (-pattern.excess, str(pattern.condition)))
     numbered = tuple(_numbered(pattern, number) for number, pattern in enumerate(_with_codes(tally, patterns), start=1))
-    return Found(
-        numbered, tally.total, tally.total_failed, tally.weeks, len(found.conditions), rules, paths.outcomes
-    )
+    return Found(numbered, tally.total, tally.total_failed, tally.weeks, len(found.conditions), rules, paths.outcomes)
 
 
 def _described(tally: Tally, paths: Paths, found: Candidates, selection: Selection, one: Chosen) -> Pattern:

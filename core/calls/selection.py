@@ -116,7 +116,9 @@ class Selection:
         """Exact p-value of a candidate among calls that are alike in `others`."""
         label, reached = self._strata(others)
         strata, calls, failed = self._tables(index, label, reached)
-        return upper_tail(int(failed.sum()), [(int(n), int(a), int(f)) for n, (a, f) in zip(calls, strata, strict=True)])
+        return upper_tail(
+            int(failed.sum()), [(int(n), int(a), int(f)) for n, (a, f) in zip(calls, strata, strict=True)]
+        )
 
     def _strongest(self, left: Mask) -> int:
         """Most standard deviations above what is expected given `chosen`."""

@@ -5,11 +5,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.calls.tally import NO_VALUE, Tally
+from core.calls.known import KnownNames
+from core.calls.tally import NO_VALUE, Ints, Tally
 from core.errors import DependencyError
+
+if TYPE_CHECKING:
+    from core.calls.narrative import Narrative
 
 FILE_NAME = "llamadas.db"
 SEP = "\x1f"
@@ -50,6 +55,11 @@ FROM (SELECT historia, segmento, tipo, codigo, nota, falla, COUNT(*) AS calls,
 JOIN historia AS h ON h.id = g.historia LEFT JOIN nota AS n ON n.id = g.nota
 ORDER BY g.falla DESC, g.calls DESC, h.pasos
 """  # noqa: S608 - our own separator
+
+_ALIKE = (
+    "SELECT call_id FROM llamada WHERE historia = ? AND segmento = ? AND tipo = ? AND codigo = ? AND falla = ? "
+    "AND nota = ? ORDER BY dia DESC, call_id"
+)
 
 CallRow = tuple[int, str, int, int, int, int, int, int, int, int]
 """id, call_id, history, segment, type, code, hour, day (ordinal), failed, note; `NO_VALUE` where it does not say."""
@@ -131,7 +141,9 @@ class CallStore:
         kind, segment = (cells >> 15) % 512 - 1, (cells >> 24) % 512 - 1
         ids, history = np.unique(cells >> 33, return_inverse=True)
         kept = set(ids.tolist())
-        texts = {number: steps for number, steps in self._db.execute("SELECT id, pasos FROM historia") if number in kept}
+        texts = {
+            number: steps for number, steps in self._db.execute("SELECT id, pasos FROM historia") if number in kept
+        }
         return Tally(
             histories=[tuple(texts[number].split(SEP)) for number in ids.tolist()],
             segments=self._names("segmento"), kinds=self._names("tipo"), codes=self._names("codigo"),
@@ -148,6 +160,37 @@ class CallStore:
                 tuple(steps.split(SEP)), _name(names["segmento"], segment), _name(names["tipo"], kind),
                 _name(names["codigo"], code), note or "", bool(failed), calls, tuple(examples.split(SEP)[:3]),
             )  # fmt: skip
+
+    def alike(self, narrative: "Narrative") -> tuple[int, tuple[str, ...]]:
+        """How many calls read as `narrative` does, and `call_id` of a few."""
+        history = self._db.execute("SELECT id FROM historia WHERE pasos = ?", (SEP.join(narrative.steps),)).fetchone()
+        note = self._db.execute("SELECT id FROM nota WHERE texto = ?", (narrative.note,)).fetchone()
+        where = (
+            history[0] if history else NO_VALUE,
+            self._number("segmento", narrative.segment),
+            self._number("tipo", narrative.kind),
+            self._number("codigo", narrative.code),
+            int(narrative.failed),
+            note[0] if note and narrative.note else NO_VALUE,
+        )
+        found = self._db.execute(_ALIKE, where).fetchall()
+        return len(found), tuple(str(row[0]) for row in found[:3])
+
+    def names(self) -> KnownNames:
+        """Every name that the calls have."""
+        steps: dict[str, None] = {}
+        for (text,) in self._db.execute("SELECT pasos FROM historia"):
+            steps.update(dict.fromkeys(text.split(SEP)))
+        return KnownNames.of(steps, *(self._names(kind) for kind in ("segmento", "tipo", "codigo")))
+
+    def steps_of(self, call_id: str) -> "tuple[str, ...] | None":
+        """The way of one call, by its id; None where it is not known."""
+        query = "SELECT h.pasos FROM llamada AS l JOIN historia AS h ON h.id = l.historia WHERE l.id = ?"
+        row = self._db.execute(query, (hashed([call_id])[0],)).fetchone()
+        return tuple(row[0].split(SEP)) if row else None
+
+    def _number(self, kind: str, text: str) -> int:
+        return self._values.get(kind, {}).get(text, NO_VALUE)
 
     def fact(self, name: str) -> str:
         """Something else kept about the calls; empty where it is not."""
@@ -177,6 +220,13 @@ class CallStore:
         query = "SELECT MIN(dia), MAX(dia) FROM llamada WHERE dia >= 0"
         first, last = self._db.execute(query).fetchone()
         return None if first is None else (last - first + 1) / 7
+
+
+def hashed(call_ids: Sequence[str]) -> Ints:
+    """(ids,) the number that each call is kept under: 64 bits of its id's hash."""
+    from pandas.util import hash_array
+
+    return np.asarray(hash_array(np.array(call_ids, object), categorize=False).view(np.int64))
 
 
 def _name(names: Sequence[str], number: int) -> str:
