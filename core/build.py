@@ -11,6 +11,7 @@ from core.errors import DependencyError
 
 if TYPE_CHECKING:
     from core.database import Database
+    from core.decision import Evidence
     from core.documents.collection import DocumentBase
     from core.documents.load import Loader
     from core.execute import Executor, Guard
@@ -212,13 +213,19 @@ class Works:
 
 
 @asynccontextmanager
-async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None = None) -> AsyncIterator[Works]:
-    """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do."""
+async def open_pipeline(
+    settings: Settings, *, simulate: bool, hands: int | None = None, evidence: "Evidence | None" = None
+) -> AsyncIterator[Works]:
+    """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do.
+
+    `evidence`: what is told to the person who takes an incident.
+    """
     from core.attachments import AttachmentReader
     from core.attachments import Limits as AttachmentLimits
     from core.batch import CATALOGUE, FIXES
     from core.control import KillSwitch
     from core.critic_loop import CriticLoop, Limits
+    from core.decision import no_evidence
     from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
     from core.judgement import load_calibration
@@ -262,7 +269,16 @@ async def open_pipeline(settings: Settings, *, simulate: bool, hands: int | None
         rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy)
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
-        pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole)
+        pipeline = Pipeline(
+            loop,
+            executor,
+            knowledge,
+            attachments,
+            PersonalData(),
+            rules,
+            originals.whole,
+            evidence or no_evidence,
+        )
 
         def facts() -> dict[str, Any]:
             return {

@@ -1,6 +1,7 @@
 """What was decided for an incident, and the action that follows from the catalogue row."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
@@ -31,6 +32,17 @@ class Decision:
     reason: Reason
     entry: CatalogueEntry | None = None
     """The row the action comes from, or the best one found for a person to look at."""
+    evidence: tuple[str, ...] = ()
+    """What else a person should know; no action ever follows from it."""
+
+
+Evidence = Callable[[Incident], tuple[str, ...]]
+"""What is known besides about an incident, in sentences without personal data."""
+
+
+def no_evidence(incident: Incident) -> tuple[str, ...]:
+    """Where nothing else is known."""
+    return ()
 
 
 def decision_id(incident: Incident, tag: str, entry_id: str | None) -> str:

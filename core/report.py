@@ -64,6 +64,8 @@ class IncidentResult(BaseModel):
     """Stage -> seconds."""
     candidatos: tuple[str, ...] = ()
     """The best rows found, for the person who takes it."""
+    evidencia: tuple[str, ...] = ()
+    """What else is known, for the person who takes it; never the cause of an action."""
 
 
 class Expected(BaseModel):

@@ -46,13 +46,14 @@ def score(calls: Calls, patterns: Sequence[Pattern], tally: Tally) -> Score:
     false discovery, also a second one for the same fault."""
     logged = [holds(tally, fault.condition) for fault in calls.planted]
     reported = [holds(tally, pattern.condition) for pattern in patterns]
-    pairs = sorted(
-        ((float((a & b).sum() / max((a | b).sum(), 1)), i, j) for i, a in enumerate(logged) for j, b in enumerate(reported)),
-        reverse=True,
-    )  # fmt: skip
+    pairs = [
+        (float((a & b).sum() / max((a | b).sum(), 1)), i, j)
+        for i, a in enumerate(logged)
+        for j, b in enumerate(reported)
+    ]
     faults: set[int] = set()
     used: set[int] = set()
-    for share, i, j in pairs:
+    for share, i, j in sorted(pairs, reverse=True):
         if share >= _SAME and i not in faults and j not in used:
             faults.add(i)
             used.add(j)
@@ -61,9 +62,13 @@ def score(calls: Calls, patterns: Sequence[Pattern], tally: Tally) -> Score:
         found=len(faults),
         reported=len(patterns),
         false=len(patterns) - len(used),
-        missed=tuple(str(f.condition) + f" x{f.lift:.2f} n={int(logged[i].sum())}" for i, f in enumerate(calls.planted) if i not in faults),
+        missed=tuple(
+            f"{fault.condition} (veces {fault.lift:.2f}, {int(logged[i].sum())} llamadas)"
+            for i, fault in enumerate(calls.planted)
+            if i not in faults
+        ),
         wrong=tuple(str(p.condition) for j, p in enumerate(patterns) if j not in used),
-    )  # fmt: skip
+    )
 
 
 def measure(calls: Calls) -> Score:

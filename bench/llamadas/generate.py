@@ -117,13 +117,12 @@ def _meets(
     steps: NDArray[np.bool_] = np.array([condition.completed(steps) > 0 for steps in ways])[way]
     match condition.attribute:
         case Attribute.SEGMENT:
-            return steps & (segment == SEGMENTS.index(condition.values[0]))
+            steps &= segment == SEGMENTS.index(condition.values[0])
         case Attribute.TYPE:
-            return steps & (kind == TYPES.index(condition.values[0]))
+            steps &= kind == TYPES.index(condition.values[0])
         case Attribute.HOUR:
-            return steps & np.isin(hour, [int(value) for value in condition.values])
-        case None:
-            return steps
+            steps &= np.isin(hour, [int(value) for value in condition.values])
+    return steps
 
 
 def _logged(

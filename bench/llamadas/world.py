@@ -1,4 +1,4 @@
-"""An invented IVR: its menus, how callers walk through them, and the faults planted in it. Seeded; all words our own."""
+"""An invented IVR: its menus, how callers walk through them, and the faults planted in it. All words our own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,8 +6,8 @@ from itertools import islice
 
 from qdrant_client import QdrantClient
 
+from core.calls.group import Group
 from core.calls.narrative import Narrative, from_point, narrative
-from core.calls.store import Group
 from core.knowledge import Collection
 from core.knowledge import build as building
 from core.knowledge.build import Progress

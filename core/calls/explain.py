@@ -58,8 +58,8 @@ def pattern_told(pattern: Pattern) -> str:
     """A pattern in one sentence, for the model and for a person."""
     codes = f" Su error más propio es {pattern.codes[0].code}." if pattern.codes else ""
     return (
-        f"Las llamadas con «{pattern.condition}» fallan el {percent(pattern.rate)} ({pattern.failed} de {pattern.calls}), "
-        f"frente al {percent(pattern.elsewhere)} de las demás.{codes}"
+        f"Las llamadas con «{pattern.condition}» fallan el {percent(pattern.rate)} ({pattern.failed} de "
+        f"{pattern.calls}), frente al {percent(pattern.elsewhere)} de las demás.{codes}"
     )
 
 

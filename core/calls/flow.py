@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def edges(tally: Tally, paths: Paths, patterns: Sequence[Pattern]) -> list[Edge]
     calls, failed = tally.by_history(tally.calls), tally.by_history(tally.failed)
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
     for steps, n, k in zip(paths.steps, calls.tolist(), failed.tolist(), strict=True):
-        for pair in set(zip(steps, steps[1:], strict=False)):
+        for pair in set(pairwise(steps)):
             counts[pair][0] += n
             counts[pair][1] += k
     owners = _owners(counts.keys(), [(pattern.id, pattern.condition) for pattern in patterns])
@@ -49,7 +50,7 @@ def _owners(pairs: object, patterns: Sequence[tuple[str, Condition]]) -> dict[tu
     owned: dict[tuple[str, str], str] = {}
     for name, condition in patterns:
         if condition.contiguous:
-            for pair in zip(condition.steps, condition.steps[1:], strict=False):
+            for pair in pairwise(condition.steps):
                 owned.setdefault(pair, name)
     return owned
 
@@ -120,8 +121,8 @@ def _places(nodes: set[str], tally: Tally, paths: Paths) -> dict[str, tuple[floa
     for step in sorted(nodes, key=lambda step: (mean[step], step)):
         columns[round(mean[step] / farthest * (_COLUMNS - 1))].append(step)
     found = {}
-    for column, steps in columns.items():
-        ordered = sorted(steps, key=lambda step: (-place[step][1], step))
+    for column, mine in columns.items():
+        ordered = sorted(mine, key=lambda step: (-place[step][1], step))
         for i, step in enumerate(ordered):
             side = (i + 1) // 2 * (1 if i % 2 else -1)
             found[step] = (float(column) * 2.2 + 0.35 * (i % 2), float(side) + 0.15 * (column % 2))

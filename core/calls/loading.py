@@ -63,8 +63,9 @@ class LoadReport(BaseModel):
     def summary(self) -> str:
         """For the terminal."""
         lines = [
-            f"{self.file}: {self.rows} filas ({self.encoding}, separador «{_visible(self.separator)}»). Llamadas nuevas: "
-            f"{self.added}; cambiadas: {self.changed}; iguales: {self.unchanged}; filas saltadas: {self.skipped}."
+            f"{self.file}: {self.rows} filas ({self.encoding}, separador «{_visible(self.separator)}»). Llamadas "
+            f"nuevas: {self.added}; cambiadas: {self.changed}; iguales: {self.unchanged}; filas saltadas: "
+            f"{self.skipped}."
         ]
         lines += [f"  {count} de ellas: {why}" for why, count in Counter(self.reasons).most_common(8)]
         lines += [f"  {problem}" for problem in self.problems[:5]]
@@ -159,11 +160,9 @@ class Loader:
 
     def _take(self, chunk: Chunk, path: Path, totals: Counter[str]) -> list[RowProblem]:
         """Keep a chunk's calls; the problems of those that cannot be."""
-        if not chunk.lines:
+        table = chunk.table
+        if not len(table):
             return []
-        import pandas as pd
-
-        table = pd.DataFrame(chunk.columns, dtype=object)
         self._known.trim()
         wrong: dict[int, str] = {}
         history = self._each(table["steps_history"], self._history, wrong)
@@ -197,7 +196,7 @@ class Loader:
         totals.update(rows=len(rows), added=added, changed=changed)
         if "timestamp" in table:
             totals["undated"] += int((columns["day"][order] < 0).sum())
-        return [RowProblem(file=str(path), line=chunk.lines[i], message=why) for i, why in wrong.items()]
+        return [RowProblem(file=str(path), line=int(chunk.lines[i]), message=why) for i, why in wrong.items()]
 
     def _each(self, column: "Series[str]", look_up: Callable[[str], int | str], wrong: dict[int, str]) -> Ints:
         """(rows,) what `look_up` says of each distinct text; its complaints go to `wrong`."""

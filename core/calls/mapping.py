@@ -1,4 +1,4 @@
-"""How a log of calls is laid out: which column is which, and what its words mean. `llamadas.toml` says so, or defaults."""
+"""How a log of calls is laid out: which column is which, and what its words mean: `llamadas.toml`, or defaults."""
 
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -99,8 +99,8 @@ class CallMap(_Section):
         missing = [column for column in REQUIRED if column not in found]
         if missing:
             raise UsageError(
-                f"falta {', '.join(missing)}. Las columnas son: {', '.join(header)[:300]}. Diga en {FILE_NAME} cuál es, "
-                f'por ejemplo:\n[columnas]\n{missing[0]} = "{header[0][:60]}"'
+                f"falta {', '.join(missing)}. Las columnas son: {', '.join(header)[:300]}. Diga en {FILE_NAME} cuál "
+                f'es, por ejemplo:\n[columnas]\n{missing[0]} = "{header[0][:60]}"'
             )
         return found
 

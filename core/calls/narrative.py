@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from core.calls.store import Group
+from core.calls.group import Group
 from core.errors import DependencyError
 from core.knowledge import Point
 

@@ -106,7 +106,7 @@ def _with_codes(tally: Tally, patterns: Sequence[Pattern]) -> list[Pattern]:
         held = holds(tally, pattern.condition) & (tally.code >= 0)
         inside = np.bincount(tally.code[held], weights=tally.failed[held], minlength=len(tally.codes))
         n, size = int(inside.sum()), int(totals.sum())
-        for code in np.flatnonzero(inside):
+        for code in np.flatnonzero(inside).tolist():
             k, failures = int(inside[code]), int(totals[code])
             if 0 < n < size:
                 p_value = upper_tail(k, [(n, size, failures)])
@@ -115,9 +115,9 @@ def _with_codes(tally: Tally, patterns: Sequence[Pattern]) -> list[Pattern]:
         return list(patterns)
     adjusted = false_discovery_control([share[-1] for share in shares], method="bh")
     kept: dict[int, list[CodeShare]] = {}
-    for (number, code, k, share, elsewhere, _), q_value in zip(shares, adjusted.tolist(), strict=True):
+    for (number, name, k, share, elsewhere, _), q_value in zip(shares, adjusted.tolist(), strict=True):
         if q_value <= _FALSE_CODES and share > elsewhere:
-            kept.setdefault(number, []).append(CodeShare(code, k, share, elsewhere, q_value))
+            kept.setdefault(number, []).append(CodeShare(name, k, share, elsewhere, q_value))
     return [
         replace(pattern, codes=tuple(sorted(kept.get(number, ()), key=lambda code: -code.failures)))
         for number, pattern in enumerate(patterns)
@@ -126,20 +126,19 @@ def _with_codes(tally: Tally, patterns: Sequence[Pattern]) -> list[Pattern]:
 
 def holds(tally: Tally, condition: Condition) -> NDArray[np.bool_]:
     """(cells,) whether a condition holds; outcome steps are not looked at, they are none of its steps."""
-    met = np.array([condition.completed(history) > 0 for history in tally.histories], np.bool_)[tally.history]
+    met: NDArray[np.bool_] = np.array([condition.completed(h) > 0 for h in tally.histories], np.bool_)[tally.history]
     match condition.attribute:
         case None:
-            return met
+            pass
         case Attribute.SEGMENT:
-            has = np.array([name in condition.values for name in tally.segments] + [False])
-            return met & has[tally.segment]
+            met &= np.array([*(name in condition.values for name in tally.segments), False])[tally.segment]
         case Attribute.TYPE:
-            has = np.array([name in condition.values for name in tally.kinds] + [False])
-            return met & has[tally.kind]
+            met &= np.array([*(name in condition.values for name in tally.kinds), False])[tally.kind]
         case Attribute.HOUR:
-            return met & np.isin(tally.hour, [int(hour) for hour in condition.values])
+            met &= np.isin(tally.hour, [int(hour) for hour in condition.values])
         case _:
             assert_never(condition.attribute)
+    return met
 
 
 def _calls_with(tally: Tally, step: str) -> int:

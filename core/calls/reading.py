@@ -2,15 +2,20 @@
 
 import codecs
 import csv
+import io
+import itertools
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from core.calls.mapping import CallMap
 from core.errors import UsageError
 from core.table import RowProblem
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 SEPARATORS = ",;\t|"
 MAX_CELL = 20_000
@@ -40,10 +45,10 @@ class Layout:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that have the right shape: their line numbers and columns, one list per name in `Layout.columns`."""
+    """Rows that have the right shape, a column of text per name in `Layout.columns`, and their line numbers."""
 
-    lines: list[int]
-    columns: dict[str, list[str]]
+    lines: Sequence[int]
+    table: "DataFrame"
     problems: list[RowProblem]
     read: int
     """Bytes so far, nearly."""
@@ -108,34 +113,64 @@ def _is_utf8(line: bytes) -> bool:
 
 
 def chunks(path: Path, layout: Layout, size: int = CHUNK) -> Iterator[Chunk]:
-    """The rows of the file, `size` at a time. A row that cannot be read is a problem with its line; the rest goes on."""
+    """The rows of the file, `size` at a time. A row that cannot be read is a problem with its line; the rest goes on.
+
+    A block without a fault, as nearly all are, is read by pandas; where something is amiss, line by line.
+    """
     with path.open(encoding=layout.encoding, errors="surrogateescape", newline="") as stream:
-        rows: list[list[str]] = []
-        lines: list[int] = []
-        problems: list[RowProblem] = []
-        wanted = len(layout.header)
-        records = _records(stream, layout.separator)
-        next(records, None)  # the header
-        for line, cells in records:
-            wrong = cells if isinstance(cells, str) else _shape(cells, wanted, layout)
-            if isinstance(wrong, str):
-                if wrong:
-                    problems.append(RowProblem(file=str(path), line=line, message=wrong))
-            elif not isinstance(cells, str):
-                rows.append(cells)
-                lines.append(line)
-            if len(rows) + len(problems) >= size:
-                yield _chunk(rows, lines, problems, layout, stream)
-                rows, lines, problems = [], [], []
-        yield _chunk(rows, lines, problems, layout, stream)
+        source = _Lines(stream)
+        for _ in _records(source, layout.separator):  # the header
+            break
+        while lines := source.take(size):
+            start = source.number - len(lines) + 1
+            table = None if layout.broken else _whole(lines, layout)
+            if table is not None:
+                yield Chunk(range(start, start + len(lines)), table, [], stream.buffer.tell())
+            else:
+                source.push(lines)
+                yield _line_by_line(source, size, path, layout, stream)
 
 
-def _chunk(
-    rows: list[list[str]], lines: list[int], problems: list[RowProblem], layout: Layout, stream: TextIO
-) -> Chunk:
+def _whole(lines: list[str], layout: Layout) -> "DataFrame | None":
+    """The lines as a table; None unless each is one row of the right shape."""
+    import pandas as pd
+
+    if max(map(len, lines)) > MAX_CELL:
+        return None
+    names = range(len(layout.header))
+    try:
+        table = pd.read_csv(
+            io.StringIO("".join(lines)), sep=layout.separator, header=None, names=names, dtype=object, na_values=[],
+            keep_default_na=False, skip_blank_lines=False, index_col=False, engine="c", low_memory=False,
+            on_bad_lines="error",
+        )  # fmt: skip
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
+        return None
+    # A row that is cut short has nothing at its end; quotes that span lines make fewer rows.
+    if len(table) != len(lines) or table.iloc[:, -1].isna().any():
+        return None
+    return table[list(layout.columns.values())].set_axis(list(layout.columns), axis=1)
+
+
+def _line_by_line(source: "_Lines", size: int, path: Path, layout: Layout, stream: TextIO) -> Chunk:
+    import pandas as pd
+
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    problems: list[RowProblem] = []
+    for line, cells in _records(source, layout.separator):
+        wrong = cells if isinstance(cells, str) else _shape(cells, len(layout.header), layout)
+        if isinstance(wrong, str):
+            if wrong:
+                problems.append(RowProblem(file=str(path), line=line, message=wrong))
+        elif not isinstance(cells, str):
+            rows.append(cells)
+            numbers.append(line)
+        if len(rows) + len(problems) >= size:
+            break
     across = list(zip(*rows, strict=True)) if rows else [()] * len(layout.header)
     columns = {name: list(across[place]) for name, place in layout.columns.items()}
-    return Chunk(lines, columns, problems, stream.buffer.tell())
+    return Chunk(numbers, pd.DataFrame(columns, dtype=object), problems, stream.buffer.tell())
 
 
 def _shape(cells: Sequence[str], wanted: int, layout: Layout) -> str | None:
@@ -153,9 +188,8 @@ def _shape(cells: Sequence[str], wanted: int, layout: Layout) -> str | None:
     return None
 
 
-def _records(stream: Iterable[str], separator: str) -> Iterator[tuple[int, list[str] | str]]:
+def _records(source: "_Lines", separator: str) -> Iterator[tuple[int, list[str] | str]]:
     """(line, cells) per record, or (line, what is wrong); after a broken record reading goes on at the next line."""
-    source = _Lines(stream)
     reader = csv.reader(source, delimiter=separator, strict=True)
     while True:
         source.taken.clear()
@@ -200,7 +234,18 @@ class _Lines:
         self.number += 1
         return line
 
+    def take(self, count: int) -> list[str]:
+        """Up to `count` lines at once."""
+        lines = [self._again.popleft() for _ in range(min(count, len(self._again)))]
+        lines += itertools.islice(self._stream, count - len(lines))
+        self.number += len(lines)
+        return lines
+
+    def push(self, lines: Sequence[str]) -> None:
+        """Lines that were taken are read again."""
+        self.number -= len(lines)
+        self._again.extendleft(reversed(lines))
+
     def give_back(self) -> None:
         """All lines of the record but its first are read again."""
-        self.number -= len(self.taken) - 1
-        self._again.extendleft(reversed(self.taken[1:]))
+        self.push(self.taken[1:])

@@ -1,8 +1,8 @@
 """From everything that fails more than elsewhere to what explains it: one pattern at a time, given those before it.
 
-A step that merely comes along with a failing one fails more often, too. So the strongest pattern is taken, and all others
-are tested again among calls that are alike in it; what was only its shadow is gone. At the end each pattern must still
-hold given all the others.
+A step that merely comes along with a failing one fails more often, too. So the strongest pattern is taken, and all
+others are tested again among calls that are alike in it; what was only its shadow is gone. At the end each pattern
+must still hold given all the others.
 """
 
 from collections.abc import Sequence
@@ -130,7 +130,7 @@ class Selection:
         whole = self._found.conditions[best]
         parts = [
             i
-            for i in np.flatnonzero(possible)
+            for i in np.flatnonzero(possible).tolist()
             if i != best
             and i not in chosen
             and (other := self._found.conditions[i]).simplicity < whole.simplicity
@@ -140,8 +140,8 @@ class Selection:
         parts.sort(key=lambda i: (self._found.conditions[i].simplicity, -self._score[i]))
         for i in parts:
             adds = self.p_given(best, [*chosen, i]) <= _ADDS_NOTHING
-            if not adds and self.p_given(int(i), chosen) <= _STILL_HOLDS:
-                return int(i)
+            if not adds and self.p_given(i, chosen) <= _STILL_HOLDS:
+                return i
         return best
 
     def _strata(self, chosen: Sequence[int]) -> tuple[Ints, Ints | None]:
@@ -160,9 +160,9 @@ class Selection:
     def _spent(self, label: Ints, reached: Ints | None) -> Floats:
         """(histories,) for calls that reach a chosen pattern: the part of the usual risk that they had behind them.
 
-        Where a failure ends the call, those that failed on the way never got there. Compared with the calls that did not
-        reach the pattern alone, every step on the way to it would seem to fail more than it does. So calls that passed
-        count among the others for the risk they passed: how much earlier failing calls end than the rest do.
+        Where a failure ends the call, those that failed on the way never got there. Compared with the calls that did
+        not reach the pattern alone, every step on the way to it would seem to fail more than it does. So calls that
+        passed count among the others for the risk they passed: how much earlier failing calls end than the rest do.
         """
         if reached is None:
             return np.zeros(len(self._tally.histories))
@@ -208,7 +208,7 @@ class Selection:
         return n, k, p_values
 
     def _passed(self, label: Ints, reached: Ints | None) -> tuple[Floats, float]:
-        """(cells,) calls that reached a chosen pattern, for the part of the risk they had behind them; and their sum."""
+        """(cells,) calls that reached a chosen pattern, as far as the risk was behind them; and their sum."""
         spent = self._spent(label, reached)
         passed: Floats = np.where(label > 0, self._tally.calls * spent[self._tally.history], 0.0)
         return passed, float(passed.sum())
@@ -226,15 +226,15 @@ class Selection:
         held = self._found.cells(index, tally)
         strata = int(label.max(initial=0)) + 1
         passed, all_passed = self._passed(label, reached)
-        sums = [
-            np.bincount(label, weights=weights, minlength=strata)
+        sums: list[Floats] = [
+            np.bincount(label, weights=weights, minlength=strata).astype(np.float64)
             for weights in (tally.calls, tally.failed, tally.calls * held, tally.failed * held)
         ]
         sums[0][0] += all_passed
         if reached is not None:
             at = self._found.completed_at(index)[tally.history]
             sums[2][0] += passed[held & (at < reached[tally.history])].sum()
-        whole = [np.rint(one).astype(np.int64) for one in sums]
+        whole: list[Ints] = [np.rint(one).astype(np.int64) for one in sums]
         return list(zip(whole[0].tolist(), whole[1].tolist(), strict=True)), whole[2], whole[3]
 
     def _by_history(self, weights: Ints, label: Ints, strata: int) -> Floats:

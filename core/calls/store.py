@@ -3,18 +3,19 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.calls.group import Group
 from core.calls.known import KnownNames
 from core.calls.tally import NO_VALUE, Ints, Tally
 from core.errors import DependencyError
 
 if TYPE_CHECKING:
     from core.calls.narrative import Narrative
+    from core.calls.pattern import Pattern
 
 FILE_NAME = "llamadas.db"
 SEP = "\x1f"
@@ -61,23 +62,14 @@ _ALIKE = (
     "AND nota = ? ORDER BY dia DESC, call_id"
 )
 
+_FAILING = (
+    "SELECT l.call_id, h.pasos, l.segmento, l.tipo, l.hora FROM llamada AS l JOIN historia AS h ON h.id = l.historia "
+    "WHERE l.falla = 1 ORDER BY l.dia DESC, l.call_id"
+)
+_EXAMPLES = 5
+
 CallRow = tuple[int, str, int, int, int, int, int, int, int, int]
 """id, call_id, history, segment, type, code, hour, day (ordinal), failed, note; `NO_VALUE` where it does not say."""
-
-
-@dataclass(frozen=True)
-class Group:
-    """Calls that read the same: one history, segment, type, code, note and end."""
-
-    steps: tuple[str, ...]
-    segment: str
-    kind: str
-    code: str
-    note: str
-    failed: bool
-    calls: int
-    examples: tuple[str, ...]
-    """`call_id` of a few of them."""
 
 
 class CallStore:
@@ -175,6 +167,20 @@ class CallStore:
         )
         found = self._db.execute(_ALIKE, where).fetchall()
         return len(found), tuple(str(row[0]) for row in found[:3])
+
+    def failing_like(self, pattern: "Pattern") -> tuple[str, ...]:
+        """`call_id` of a few calls, the last ones first, that met a pattern and failed."""
+        names = {kind: self._names(kind) for kind in ("segmento", "tipo")}
+        found: list[str] = []
+        for call_id, steps, segment, kind, hour in self._db.execute(_FAILING):
+            has = pattern.condition.has(
+                _name(names["segmento"], segment), _name(names["tipo"], kind), hour if hour >= 0 else None
+            )
+            if has and pattern.condition.completed(tuple(steps.split(SEP))):
+                found.append(str(call_id))
+            if len(found) == _EXAMPLES:
+                break
+        return tuple(found)
 
     def names(self) -> KnownNames:
         """Every name that the calls have."""
