@@ -202,7 +202,6 @@ class _StepPatterns:
         for steps in sorted(found, key=lambda s: (len(s), s)):
             rows, at = self._in_order(steps)
             like = [Condition(steps[i:j]) for i in range(len(steps)) for j in range(i + 1, len(steps) + 1)]
-            like += [Condition(steps[i : i + 2], contiguous=True) for i in range(len(steps) - 1)]
             like += [Condition((steps[0], steps[-1]))] if len(steps) > 2 else []
             condition = Condition(steps)
             if len(steps) == 2 and self._mostly_transition(condition, rows):

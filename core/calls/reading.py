@@ -119,8 +119,9 @@ def chunks(path: Path, layout: Layout, size: int = CHUNK) -> Iterator[Chunk]:
     """
     with path.open(encoding=layout.encoding, errors="surrogateescape", newline="") as stream:
         source = _Lines(stream)
-        for _ in _records(source, layout.separator):  # the header
-            break
+        for _, cells in _records(source, layout.separator):
+            if any(cell.strip() for cell in cells):  # the header
+                break
         while lines := source.take(size):
             start = source.number - len(lines) + 1
             table = None if layout.broken else _whole(lines, layout)
@@ -135,9 +136,9 @@ def _whole(lines: list[str], layout: Layout) -> "DataFrame | None":
     """The lines as a table; None unless each is one row of the right shape."""
     import pandas as pd
 
-    if max(map(len, lines)) > MAX_CELL:
-        return None
     names = range(len(layout.header))
+    if max(map(len, lines)) > MAX_CELL or not all(_fits(line, layout) for line in lines):
+        return None
     try:
         table = pd.read_csv(
             io.StringIO("".join(lines)), sep=layout.separator, header=None, names=names, dtype=object, na_values=[],
@@ -146,10 +147,20 @@ def _whole(lines: list[str], layout: Layout) -> "DataFrame | None":
         )  # fmt: skip
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError):
         return None
-    # A row that is cut short has nothing at its end; quotes that span lines make fewer rows.
-    if len(table) != len(lines) or table.iloc[:, -1].isna().any():
+    if len(table) != len(lines):
         return None
     return table[list(layout.columns.values())].set_axis(list(layout.columns), axis=1)
+
+
+def _fits(line: str, layout: Layout) -> bool:
+    """Whether a line is a row with as many cells as the header."""
+    if '"' not in line:
+        return line.count(layout.separator) == len(layout.header) - 1
+    try:
+        [cells] = csv.reader([line], delimiter=layout.separator, strict=True)
+    except (csv.Error, ValueError):
+        return False
+    return len(cells) == len(layout.header)
 
 
 def _line_by_line(source: "_Lines", size: int, path: Path, layout: Layout, stream: TextIO) -> Chunk:
