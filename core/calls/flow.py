@@ -16,7 +16,7 @@ from core.files import atomic_writer
 
 _NODES = 34
 """Steps that are drawn: the busiest, and those of the patterns."""
-_FAINTEST = 0.004
+_FAINTEST = 0.01
 """Share of the busiest arrow's calls from which an arrow is drawn."""
 _COLUMNS = 9
 

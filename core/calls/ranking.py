@@ -29,16 +29,17 @@ _FOUND: TypeAdapter[Found] = TypeAdapter(Found)
 
 def table(found: Found) -> Table:
     """The ranking for the terminal."""
-    lost = "Perdidas/semana" if found.weeks else "Perdidas"
+    lost = "Perd./sem." if found.weeks else "Perdidas"
     shown = Table(title="Por qué fallan las llamadas", title_justify="left", box=SIMPLE, pad_edge=False)
-    for name in ("", "Patrón", "Llamadas", "Fallan", "Resto", "Veces", lost, "Error más propio"):
-        shown.add_column(name, justify="right" if name in ("Llamadas", "Resto", "Veces", lost) else "left")
+    for name in ("", "Patrón", "Llam.", "Fallan", "Resto", "Veces", lost):
+        shown.add_column(name, justify="left" if name in ("", "Patrón") else "right", no_wrap=name != "Patrón")
     for pattern in found.patterns:
-        rate = f"{percent(pattern.rate)} ({percent(pattern.low)}–{percent(pattern.high)})"
         cost = pattern.lost_per_week if pattern.lost_per_week is not None else pattern.excess
-        code = pattern.codes[0].code if pattern.codes else ""
-        cells = (pattern.id, str(pattern.condition), str(pattern.calls), rate, percent(pattern.elsewhere))
-        shown.add_row(*map(Text, (*cells, decimal(pattern.lift), decimal(cost), code)))
+        said = str(pattern.condition)
+        said += f"\n({percent(pattern.low)}–{percent(pattern.high)}"
+        said += f"; {pattern.codes[0].code})" if pattern.codes else ")"
+        cells = (pattern.id, said, str(pattern.calls), percent(pattern.rate), percent(pattern.elsewhere))
+        shown.add_row(*map(Text, (*cells, decimal(pattern.lift), decimal(cost))))
     return shown
 
 
