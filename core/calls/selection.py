@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 _LOOKED_AT_EXACTLY = 1.5
 """Standard deviations above what is expected from which a tail is worked out exactly; below it is no discovery."""
+_BEYOND_DOUBT = 8.0
+"""Standard deviations beyond which it does not matter how small a p-value is."""
 _STILL_HOLDS = 1e-3
 """The largest p-value, given all other patterns, with which one stays."""
 _ADDS_NOTHING = 0.01
@@ -181,6 +183,8 @@ class Selection:
 
     def _given(self, label: Ints, reached: Ints | None) -> tuple[Ints, Ints, Floats]:
         """(candidates, strata) calls and failures with each condition, and (candidates,) p-values given the strata."""
+        from scipy.stats import norm
+
         tally, found = self._tally, self._found
         count = len(found.conditions)
         strata = int(label.max(initial=0)) + 1
@@ -202,8 +206,11 @@ class Selection:
         all_k = np.rint(np.bincount(label, weights=tally.failed, minlength=strata)).astype(np.int64)
         seen, expected, variance = moments(n, k, all_n, all_k)
         self._score = (seen - expected) / np.sqrt(np.maximum(variance, 1e-9))
-        p_values = np.ones(count)
-        for i in np.flatnonzero((self._score > _LOOKED_AT_EXACTLY) & (variance > 0)):
+        p_values: Floats = norm.sf(self._score)
+        near = (self._score > _LOOKED_AT_EXACTLY) & (variance > 0)
+        if strata > 1:  # many tables each: only where the answer could depend on it
+            near &= (self._score < _BEYOND_DOUBT) & (self.tested.q_value <= self._rules.false_discoveries)
+        for i in np.flatnonzero(near):
             p_values[i] = upper_tail(int(seen[i]), zip(n[i].tolist(), all_n.tolist(), all_k.tolist(), strict=True))
         return n, k, p_values
 

@@ -10,6 +10,7 @@ import pytest
 from qdrant_client import QdrantClient
 
 from bench.llamadas.generate import Calls
+from config import load_settings
 from core.calls import session
 from core.calls.answer import Answer, as_json, lines
 from core.calls.call import Call, read_call
@@ -33,7 +34,6 @@ from core.incident import Incident
 from core.ports import Claim
 from core.proposed_row import Known
 from core.reason import Reason
-from config import load_settings
 from tests.core.hash_embedder import HashEmbedder
 
 GROUPS = [
@@ -157,9 +157,9 @@ def test_an_incident_that_names_a_call_or_a_step_gets_its_patterns(found: Found,
     pattern = next(p for p in found.patterns if p.condition.steps)
     step = pattern.condition.steps[-1]
     names = KnownNames.of({s for way in calls.steps for s in way}, (), (), ["ERROR_503"])
-    evidence = CallEvidence(found.patterns, names, lambda ids: [pattern.condition.steps] if "LL-1" in ids else [])
+    evidence = CallEvidence(found.patterns, names, lambda ids: [pattern.condition.steps] if "LL-0001" in ids else [])
     assert any(pattern.id in told for told in evidence(_incident(f"La llamada se corta en {step.upper()}")))
-    assert any(told.startswith(pattern.id) for told in evidence(_incident("Se cortó la LL-1")))
+    assert any(told.startswith(pattern.id) for told in evidence(_incident("Se cortó la LL-0001")))
     assert evidence(_incident(f"Falta un documento en {step}")) == ()
     assert evidence(_incident("La llamada se corta")) == ()
 

@@ -39,9 +39,7 @@ def test_the_tally_has_what_the_rows_say(write: Write, tmp_path: Path) -> None:
     _load(write(HEADER + ROW + "c2,Inicio -> Pagos,success,,pyme,,05/01/2026 23:00,\n"), tmp_path)
     with open_store(tmp_path) as store:
         tally = store.tally()
-    seen = {
-        (tally.histories[h], tally.hour[i], tally.calls[i], tally.failed[i]) for i, h in enumerate(tally.history)
-    }
+    seen = {(tally.histories[h], tally.hour[i], tally.calls[i], tally.failed[i]) for i, h in enumerate(tally.history)}
     assert seen == {(("Inicio", "Pagos", "ERROR_X"), 10, 1, 1), (("Inicio", "Pagos"), 23, 1, 0)}
     assert tally.weeks == pytest.approx(1 / 7)
     assert list(tally.segments) == ["premium", "pyme"]

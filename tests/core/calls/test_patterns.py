@@ -111,9 +111,7 @@ def test_one_table_is_fishers_exact_test(n: int, size: int, failures: int, seen:
 
 def test_strata_are_convolved() -> None:
     first, second = hypergeom(60, 12, 20), hypergeom(40, 20, 10)
-    exact = sum(
-        first.pmf(a) * second.pmf(b) for a, b in itertools.product(range(13), range(11)) if a + b >= 13
-    )
+    exact = sum(first.pmf(a) * second.pmf(b) for a, b in itertools.product(range(13), range(11)) if a + b >= 13)
     assert upper_tail(13, [(20, 60, 12), (10, 40, 20)]) == pytest.approx(exact, rel=1e-9)
 
 
