@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from core.calls.mapping import CallMap
 from core.errors import UsageError
@@ -51,7 +51,7 @@ class Chunk:
     table: "DataFrame"
     problems: list[RowProblem]
     read: int
-    """Bytes so far, nearly."""
+    """Characters so far, nearly."""
 
 
 def look_at(path: Path, mapped: CallMap) -> Layout:
@@ -122,14 +122,16 @@ def chunks(path: Path, layout: Layout, size: int = CHUNK) -> Iterator[Chunk]:
         for _, cells in _records(source, layout.separator):
             if any(cell.strip() for cell in cells):  # the header
                 break
+        read = 0
         while lines := source.take(size):
+            read += sum(map(len, lines))
             start = source.number - len(lines) + 1
             table = None if layout.broken else _whole(lines, layout)
             if table is not None:
-                yield Chunk(range(start, start + len(lines)), table, [], stream.buffer.tell())
+                yield Chunk(range(start, start + len(lines)), table, [], read)
             else:
                 source.push(lines)
-                yield _line_by_line(source, size, path, layout, stream)
+                yield _line_by_line(source, size, path, layout, read)
 
 
 def _whole(lines: list[str], layout: Layout) -> "DataFrame | None":
@@ -163,7 +165,7 @@ def _fits(line: str, layout: Layout) -> bool:
     return len(cells) == len(layout.header)
 
 
-def _line_by_line(source: "_Lines", size: int, path: Path, layout: Layout, stream: TextIO) -> Chunk:
+def _line_by_line(source: "_Lines", size: int, path: Path, layout: Layout, read: int) -> Chunk:
     import pandas as pd
 
     rows: list[list[str]] = []
@@ -181,7 +183,7 @@ def _line_by_line(source: "_Lines", size: int, path: Path, layout: Layout, strea
             break
     across = list(zip(*rows, strict=True)) if rows else [()] * len(layout.header)
     columns = {name: list(across[place]) for name, place in layout.columns.items()}
-    return Chunk(numbers, pd.DataFrame(columns, dtype=object), problems, stream.buffer.tell())
+    return Chunk(numbers, pd.DataFrame(columns, dtype=object), problems, read)
 
 
 def _shape(cells: Sequence[str], wanted: int, layout: Layout) -> str | None:

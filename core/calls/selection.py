@@ -253,5 +253,5 @@ class Selection:
 
 def _sum_by_history(tally: Tally, weights: Floats) -> Floats:
     """(histories,) sums of one weight per cell."""
-    sums: Floats = np.bincount(tally.history, weights=weights, minlength=len(tally.histories))
-    return sums
+    sums = np.bincount(tally.history, weights=weights, minlength=len(tally.histories))
+    return np.asarray(sums, np.float64)
