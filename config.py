@@ -240,7 +240,9 @@ class Settings(BaseSettings):
         gt=0,
         le=0.5,
         description="Parte de las llamadas que como mínimo ha de cumplir un patrón para mirarlo.",
-        json_schema_extra=documentation("Least share of the calls that a pattern must cover to be looked at."),
+        json_schema_extra=documentation(
+            "Least share of the calls that a pattern must cover to be looked at.", unit="de las llamadas|of the calls"
+        ),
     )
     llamadas_vectores: int = Field(
         20_000,
