@@ -16,10 +16,10 @@ MAKEFLAGS += --no-print-directory
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup weights demo test check static bench mocks format lint types lock clean
+.PHONY: help setup weights demo test live servers check static bench mocks stack stack-down format lint types lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) weights ## .venv, pinned packages, embedded model; skipped when nothing changed
 
@@ -61,6 +61,13 @@ demo: setup ## build the knowledge base and work the demo queue with the real em
 test: setup ## every test, the slow ones too (TEST_ARGS="tests/core -k critic" for some)
 	@$(BIN)/python -m pytest $(TEST_ARGS)
 
+live: setup ## test against real Loki, Ollama, Qdrant, MLflow, Grafana, those that are there (TEST_ARGS too)
+	@$(BIN)/python -m tests.live.build --si-se-puede
+	@$(BIN)/python -m pytest -m live -rfE tests/live $(TEST_ARGS)
+
+servers: $(STAMP) ## build Loki and Ollama from their Go modules, once, for make live
+	@$(BIN)/python -m tests.live.build
+
 check: static test ## format, lint, types, import rules, generated documentation, tests
 
 static: $(STAMP) ## all of check but the tests
@@ -69,12 +76,25 @@ static: $(STAMP) ## all of check but the tests
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m config --comprobar
+	$(BIN)/python -m observabilidad.dashboards --comprobar
 
 bench: setup ## measure orchestration, knowledge base, search and start-up
 	$(BIN)/python -m bench
 
 mocks: $(STAMP) ## serve the demo desk and system until Ctrl-C
 	$(BIN)/python -m api.mocks
+
+# The password is asked for here: without it Compose would say so in English and for every service.
+stack: ## start Qdrant, Ollama, the demo desk, Loki, Grafana and MLflow with Docker Compose
+	@docker compose version >/dev/null 2>&1 || { \
+	  echo "Hace falta Docker con Compose v2 (docker compose version)." >&2; exit 3; }
+	@[ -n "$$GRAFANA_ADMIN_PASSWORD" ] || grep -qs '^GRAFANA_ADMIN_PASSWORD=.' .env || { \
+	  echo "Falta la contraseña de Grafana: añada a .env una línea GRAFANA_ADMIN_PASSWORD=… y repita." >&2; exit 2; }
+	docker compose up --detach --build --wait
+	@echo "Grafana: http://127.0.0.1:3000 (usuario admin)   MLflow: http://127.0.0.1:5000"
+
+stack-down: ## stop them; what they keep stays in their volumes
+	GRAFANA_ADMIN_PASSWORD=$${GRAFANA_ADMIN_PASSWORD:-nadie} docker compose --profile spai down
 
 format: $(STAMP) ## format and put right what ruff can
 	$(BIN)/ruff format .

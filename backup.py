@@ -49,12 +49,13 @@ def _run(options: argparse.Namespace) -> str:
     from core import backup
     from core.batch import CATALOGUE, FIXES
     from core.build import open_knowledge
+    from observabilidad.logs import open_logs
 
     if options.order == "verificar":
         return f"{options.file}: copia correcta. {backup.described(backup.verify_backup(options.file))}"
     settings, now = load_settings(), datetime.now().astimezone()
     files = [settings.directorio_recursos / name for name in (CATALOGUE, FIXES)]
-    with open_knowledge(settings) as knowledge:
+    with open_logs(settings), open_knowledge(settings) as knowledge:
         if options.order == "crear":
             path = options.salida or settings.directorio_estado / "copias" / f"copia_{now:%Y%m%d_%H%M%S}.tar.zst"
             return (

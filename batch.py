@@ -45,6 +45,7 @@ def _parser() -> Parser:
     )
     parser.add_argument("--completo", action="store_true", help="rehace la base entera en lugar de solo lo cambiado")
     parser.add_argument("--resumir", action="store_true", help="resume las filas con el modelo, si se mide que ayuda")
+    parser.add_argument("--sin-ejemplos", action="store_true", help="las filas se quedan sin incidencias de ejemplo")
     parser.add_argument("--estricto", action="store_true", help="una fila incorrecta es un error y no se guarda nada")
     documents = parser.add_mutually_exclusive_group()
     documents.add_argument("--documentos", type=Path, metavar="DIR", help="carga los documentos de esta carpeta")
@@ -72,18 +73,28 @@ def _run(options: argparse.Namespace) -> str:
     from config import load_settings
     from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
     from core.build import open_knowledge, open_summariser
+    from core.example_source import STAY, gather
+    from core.examples import Examples
     from core.summaries import FILE_NAME, read_wordings
     from core.terminal import progress_bar
+    from observabilidad.logs import open_logs
 
     settings = load_settings()
     resources = settings.directorio_recursos
     fixes = options.correctivos or fixes_beside(resources)
     inputs = read_inputs(options.catalogo or resources / CATALOGUE, fixes, strict=options.estricto)
     wordings = read_wordings(resources / FILE_NAME) if options.resumir else []
+    examples = Examples() if options.sin_ejemplos else gather(settings)
     summariser = open_summariser(settings) if options.resumir else nullcontext()
-    with open_knowledge(settings) as knowledge, summariser as summarise, progress_bar() as progress:
+    with (
+        open_logs(settings),
+        open_knowledge(settings) as knowledge,
+        summariser as summarise,
+        progress_bar() as progress,
+    ):
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
-        return work(inputs, knowledge, resources / "reportes").summary()
+        outcome = work(inputs, knowledge, resources / "reportes", examples=examples)
+    return outcome.summary() if examples is not None else f"{STAY}\n{outcome.summary()}"
 
 
 def _documents(options: argparse.Namespace) -> str:

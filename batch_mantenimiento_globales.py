@@ -62,12 +62,16 @@ def _run(options: argparse.Namespace) -> int:
 
     from config import load_settings
     from core.maintenance_session import apply_reviewed, mine_closed
+    from observabilidad.logs import open_logs
 
     settings = load_settings()
     if options.aplicar:
-        print(apply_reviewed(settings, options.aplicar).summary())
+        with open_logs(settings):
+            applied = apply_reviewed(settings, options.aplicar)
+        print(applied.summary())
         return 0
-    written = asyncio.run(mine_closed(settings, options.meses))
+    with open_logs(settings):
+        written = asyncio.run(mine_closed(settings, options.meses))
     print(written.summary())
     return int(bool(written.mined.failures))
 

@@ -31,9 +31,10 @@ class Environment(StrEnum):
 
 _URL_FORM = "URL http:// o https://|http:// or https:// URL"
 _DATABASE_FORM = "sqlite:///… o postgresql://…|sqlite:///… or postgresql://…"
-_MLFLOW_FORM = (
-    "http(s)://…, sqlite:///…, postgresql://… o file://…|http(s)://…, sqlite:///…, postgresql://… or file://…"
-)
+_MLFLOW_FORM = "http(s)://…, sqlite:///…, postgresql://… o no|http(s)://…, sqlite:///…, postgresql://… or no"
+
+ALIAS = r"[A-Za-z][A-Za-z0-9_-]{0,99}"
+"""What a registered version may be called."""
 
 
 def _url(value: str | None) -> str | None:
@@ -154,17 +155,37 @@ class Settings(BaseSettings):
         None, description="Clave de ese servidor.", json_schema_extra=documentation("That server's key.")
     )
 
+    llm_precio_entrada: float = Field(
+        0.0,
+        ge=0,
+        le=10000,
+        description="Precio de un millón de tokens leídos, en la moneda de sus cuentas; 0: modelo propio.",
+        json_schema_extra=documentation(
+            "Price of a million tokens read, in the currency of your books; 0: a model of your own.",
+            unit="por millón|per million",
+        ),
+    )
+    llm_precio_salida: float = Field(
+        0.0,
+        ge=0,
+        le=10000,
+        description="Precio de un millón de tokens escritos.",
+        json_schema_extra=documentation("Price of a million tokens written.", unit="por millón|per million"),
+    )
+
     # The knowledge base
     vector_db_url: Url = Field(
         None,
         description="URL de Qdrant. Vacía: una carpeta bajo DIRECTORIO_ESTADO.",
         json_schema_extra=documentation("Qdrant. Empty: a folder under DIRECTORIO_ESTADO.", form=_URL_FORM),
     )
-    embedding_model: Literal["e5+use", "e5"] = Field(
-        "e5+use",
-        description="Vectores que se guardan y consultan: multilingual-e5-small, con USE multilingüe o sin él.",
+    embedding_model: Literal["e5+use+minilm", "e5+use", "e5"] = Field(
+        "e5+use+minilm",
+        description="Vectores que se guardan y consultan: multilingual-e5-small; con USE multilingüe; y con "
+        "all-MiniLM-L6-v2 donde el catálogo está en inglés (en español no se carga).",
         json_schema_extra=documentation(
-            "Vectors kept and searched: multilingual-e5-small, with multilingual USE or without it."
+            "Vectors kept and searched: multilingual-e5-small; with multilingual USE; and with all-MiniLM-L6-v2 where "
+            "the catalogue is in English (it is not loaded for Spanish)."
         ),
     )
     query_limit_vectordb: int = Field(
@@ -182,6 +203,28 @@ class Settings(BaseSettings):
         le=100,
         description="Aprobación mínima (0–100) para actuar sin una persona.",
         json_schema_extra=documentation("Least approval (0–100) to act without a person.", unit="%"),
+    )
+    riesgo_maximo: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        description="Parte de las acciones automáticas que puede salir mal (0.05: el 5 %). El umbral sale entonces de "
+        "los resultados etiquetados. Vacía: CRITIC_APPROVAL_THRESHOLD.",
+        json_schema_extra=documentation(
+            "Share of the automatic actions allowed to be wrong (0.05: 5 %). The threshold then comes from the "
+            "labelled outcomes. Empty: CRITIC_APPROVAL_THRESHOLD."
+        ),
+    )
+    acierto_por_silencio_dias: int = Field(
+        0,
+        ge=0,
+        le=365,
+        description="Días sin que nadie diga nada tras los que una acción confirmada cuenta como acertada. 0: el "
+        "silencio no cuenta.",
+        json_schema_extra=documentation(
+            "Days of silence after which a confirmed action counts as right. 0: silence does not count.",
+            unit="días|days",
+        ),
     )
     max_retries_critic: int = Field(
         2,
@@ -317,23 +360,40 @@ class Settings(BaseSettings):
     )
 
     # Later issues read these; they are part of the contract already.
-    riesgo_maximo: float | None = Field(
-        None,
-        gt=0,
-        le=0.5,
-        description="Parte de las acciones automáticas que puede salir mal. Aún sin uso.",
-        json_schema_extra=documentation("Share of the automatic actions allowed to be wrong. Not used yet."),
-    )
     loki_url: Url = Field(
         None,
-        description="URL de Loki para enviar los registros. Aún sin uso.",
-        json_schema_extra=documentation("Loki, to ship the logs to. Not used yet.", form=_URL_FORM),
+        description="Loki, adonde van también las líneas del registro. Vacía: solo al disco.",
+        json_schema_extra=documentation("Loki, where the log lines go too. Empty: to disk only.", form=_URL_FORM),
     )
+
+    # MLflow
     mlflow_tracking_uri: str | None = Field(
         None,
-        pattern=r"^(https?|sqlite|file|postgresql)(\+\w+)?://",
-        description="Servidor de MLflow. Aún sin uso.",
-        json_schema_extra=documentation("MLflow's server. Not used yet.", form=_MLFLOW_FORM, secret=True),
+        pattern=r"^((https?|sqlite|postgresql)(\+\w+)?://|no$)",
+        description="Servidor o base de datos de MLflow. Vacía: un fichero SQLite bajo DIRECTORIO_ESTADO, si MLflow "
+        "está instalado. no: sin MLflow.",
+        json_schema_extra=documentation(
+            "MLflow's server or database. Empty: a SQLite file under DIRECTORIO_ESTADO where MLflow is installed. "
+            "no: without MLflow.",
+            form=_MLFLOW_FORM,
+            secret=True,
+        ),
+    )
+    trazas_mlflow: Literal["no", "si"] = Field(
+        "no",
+        description="Enviar a MLflow una traza por incidencia, con sus etapas y llamadas al modelo.",
+        json_schema_extra=documentation("Send MLflow one trace per incident, with its stages and model calls."),
+    )
+    calibracion: str | None = Field(
+        None,
+        pattern=rf"^mlflow:{ALIAS}$",
+        description="Calibración que se carga: mlflow:champion toma del registro de MLflow la que lleva ese alias. "
+        "Vacía: la de este equipo.",
+        json_schema_extra=documentation(
+            "Calibration to load: mlflow:champion takes the one with that alias from MLflow's registry. Empty: this "
+            "machine's.",
+            form="mlflow:ALIAS|mlflow:ALIAS",
+        ),
     )
 
     @property

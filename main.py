@@ -4,17 +4,19 @@ import argparse
 import sys
 
 from core.command_line import Parser, exit_code
-from core.options import add_calls, add_orders, is_order
+from core.options import add_calls, add_history, add_orders, check_history, is_order, positive
 
 _EXAMPLES = """\
 ejemplos:
   python main.py                        trabaja todas las incidencias abiertas
   python main.py --simular              lo decide todo y no cambia nada: empiece por aquí
+  python main.py --simular --historico  decide lo ya cerrado y lo compara con lo que hicieron las personas
   python main.py --limite 5             solo las cinco primeras, por prioridad y antigüedad
   python main.py --incidencia INC-0001  solo esa
   python main.py --trabajador           sigue trabajando lo que llegue hasta Ctrl-C; puede haber varios
   python main.py --json > informe.json  el informe, para otro programa
   python main.py --pendientes           lo que espera a que una persona lo apruebe (--aprobar, --rechazar)
+  python main.py --historia INC-0001    todo lo que se sabe de esa incidencia, también durante una ejecución
   python main.py --patrones             por qué fallan las llamadas cargadas con batch.py --llamadas
   python main.py --llamada "Inicio -> Menú pagos -> Validación de tarjeta -> Error 503" --segmento premium
                                         por qué ha fallado esa llamada y en qué se apoya
@@ -25,13 +27,6 @@ códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuraci
 """
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("debe ser 1 o más")
-    return number
-
-
 def _parser() -> Parser:
     parser = Parser(
         prog="python main.py",
@@ -40,24 +35,25 @@ def _parser() -> Parser:
         epilog=_EXAMPLES,
     )
     parser.add_argument("--buzon", metavar="NOMBRE", help="solo las de este buzón (por defecto, todos)")
-    parser.add_argument("--limite", type=_positive, metavar="N", help="como mucho N incidencias")
+    parser.add_argument("--limite", type=positive, metavar="N", help="como mucho N incidencias")
     parser.add_argument("--incidencia", metavar="COD", help="solo la de este código")
     way = parser.add_mutually_exclusive_group()
     way.add_argument("--simular", action="store_true", help="decide todo y no cambia nada")
     way.add_argument("--trabajador", action="store_true", help="trabaja la cola hasta que se le diga que pare")
     add_orders(way)
+    add_history(parser)
     add_calls(way, parser)
-    parser.add_argument(
-        "--json", action="store_true", help="el informe por la salida estándar; los avisos, por la otra"
-    )
-    parser.add_argument("--concurrencia", type=_positive, metavar="N", help="incidencias en curso a la vez")
+    parser.add_argument("--json", action="store_true", help="por la salida estándar, para otro programa")
+    parser.add_argument("--concurrencia", type=positive, metavar="N", help="incidencias en curso a la vez")
     parser.add_argument("--detalle", action="store_true", help="muestra los avisos de cada etapa")
     return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code of design §3."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    check_history(parser, options)
     return exit_code(
         lambda: _run(options),
         interrupted="Cortado: lo que estaba en curso puede haber quedado a medias; repita la orden.",
@@ -68,7 +64,7 @@ def _run(options: argparse.Namespace) -> int:
     import asyncio
 
     from config import load_settings
-    from observabilidad.logs import configure_logs
+    from observabilidad.logs import open_logs
 
     settings = load_settings()
     if options.patrones:
@@ -79,9 +75,11 @@ def _run(options: argparse.Namespace) -> int:
         from core.calls.session import explain_call as carry_out
     elif is_order(options):
         from core.orders import follow as carry_out
+    elif options.historico:
+        from core.replay_session import replay_closed as carry_out
     else:
         from core.session import work_desk as carry_out
-    with configure_logs(settings.directorio_estado / "logs", verbose=options.detalle):
+    with open_logs(settings, verbose=options.detalle):
         return asyncio.run(carry_out(settings, options))
 
 

@@ -74,7 +74,7 @@ class HttpIncidentDesk:
         if self._offers_read is None and _is_plain(code):
             # A code with a slash may be missed by the route alone; a plain one means that there is no route.
             self._offers_read = False
-            logger.info("desk has no single read", extra={"action": "desk_plain", "missing": "read"})
+            logger.info("la mesa no ofrece leer una incidencia", extra={"action": "desk_plain", "missing": "read"})
         return incident
 
     async def change(self, incident: Incident, change: DeskChange, key: str) -> None:
@@ -105,7 +105,7 @@ class HttpIncidentDesk:
             return True
         if self._offers_notes is None and _is_plain(incident.code):
             self._offers_notes = False
-            logger.info("desk takes no notes", extra={"action": "desk_plain", "missing": "notes"})
+            logger.info("la mesa no admite notas", extra={"action": "desk_plain", "missing": "notes"})
         return False
 
     async def attachment(self, name: str, limit: int) -> bytes:
@@ -121,7 +121,10 @@ class HttpIncidentDesk:
             raise self._service.rubbish("un objeto JSON que no es una lista de incidencias")
         listing = _read_items(items)
         if listing.invalid:
-            logger.warning("desk sent invalid incidents", extra={"action": "invalid", "count": len(listing.invalid)})
+            logger.warning(
+                "la mesa ha enviado incidencias que no se pueden leer",
+                extra={"action": "invalid", "count": len(listing.invalid)},
+            )
         return listing
 
     def _single(self, code: str, value: object, headers: Mapping[str, str]) -> Incident:
@@ -180,7 +183,7 @@ def _only(listing: DeskListing, mailbox: str) -> DeskListing:
     kept = tuple(i for i in listing.incidents if not i.mailbox or normalised(i.mailbox) == normalised(mailbox))
     if len(kept) < len(listing.incidents):
         dropped = len(listing.incidents) - len(kept)
-        logger.warning("desk ignored the mailbox filter", extra={"action": "mailbox_filter", "dropped": dropped})
+        logger.warning("la mesa no ha filtrado por buzón", extra={"action": "mailbox_filter", "dropped": dropped})
     return DeskListing(incidents=kept, invalid=listing.invalid)
 
 

@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import json
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -192,11 +193,13 @@ class _Exchange:
 
     async def __call__(self, build: Callable[[], httpx.Request]) -> Answer:
         deadline_s = (self.client.timeout.read or 60.0) * _DEADLINE_FACTOR
+        request, status, started = build(), 0, time.perf_counter()
         try:
             async with asyncio.timeout(deadline_s):
-                response = await self.client.send(build(), stream=True, follow_redirects=False)
+                response = await self.client.send(request, stream=True, follow_redirects=False)
+                status = response.status_code
                 try:
-                    answer = await self._receive(response)
+                    return await self._receive(response)
                 finally:
                     await response.aclose()
         except _NEVER_CONNECTED as error:
@@ -207,8 +210,15 @@ class _Exchange:
             raise self._unclear("una respuesta mal comprimida") from error
         except httpx.TransportError as error:
             raise self._down("ha cortado la conexión") from error
-        logger.debug("http answered", extra={"action": "http_answered", "status": answer.status})
-        return answer
+        finally:
+            self._tell(request.method, status, time.perf_counter() - started)
+
+    def _tell(self, method: str, status: int, seconds: float) -> None:
+        """Without the path, which may hold a policy number; status 0: no answer."""
+        facts = {"service": self.wording.service, "method": method, "status": status, "ms": round(seconds * 1000, 1)}
+        logger.info(
+            "petición atendida" if status else "petición sin respuesta", extra={"action": "http_answered", **facts}
+        )
 
     async def _receive(self, response: httpx.Response) -> Answer:
         status = response.status_code

@@ -1,4 +1,4 @@
-"""`python -m bench`: measures orchestration, queue, knowledge base, search, start-up and calls."""
+"""`python -m bench`: measures orchestration, queue, knowledge base, search, start-up, the log and calls."""
 
 import argparse
 import sys
@@ -17,6 +17,7 @@ ejemplos:
   python -m bench --solo arranque busqueda      solo esas medidas
   python -m bench --solo orquestacion --incidencias 40
   python -m bench --solo llamadas               patrones plantados, carga, vectores y llamadas parecidas
+  python -m bench --solo registro               Loki que cae a mitad, Loki que no contesta, coste por línea
 
 códigos de salida: 0 medido (aunque no se llegue a lo pedido: la tabla lo dice); 2 uso o configuración incorrectos;
                    3 falta una dependencia o no se puede escribir el resultado
@@ -24,7 +25,7 @@ códigos de salida: 0 medido (aunque no se llegue a lo pedido: la tabla lo dice)
 _REAL = 12
 """Incidents at most with the real embedder: each takes from tenths of a second to several seconds of CPU."""
 
-NAMES = ("orquestacion", "orquestacion_real", "cola", "base", "busqueda", "arranque", "llamadas")
+NAMES = ("orquestacion", "orquestacion_real", "cola", "base", "busqueda", "arranque", "registro", "llamadas")
 
 
 def _parser() -> Parser:
@@ -37,6 +38,7 @@ def _parser() -> Parser:
     parser.add_argument("--solo", nargs="+", choices=NAMES, metavar="NOMBRE", help=f"solo estas: {', '.join(NAMES)}")
     parser.add_argument("--incidencias", type=int, default=200, metavar="N", help="de la orquestación (200)")
     parser.add_argument("--en-cola", type=int, default=10_000, metavar="N", help="incidencias de la cola (10000)")
+    parser.add_argument("--corte", type=float, default=30.0, metavar="S", help="que Loki falta, en «registro» (30)")
     parser.add_argument(
         "--proveedor", choices=("openai", "ollama"), default="openai", help="de la orquestación (openai)"
     )
@@ -69,6 +71,7 @@ def _works(options: argparse.Namespace) -> dict[str, Callable[[], list[Measure]]
     from bench.knowledge import measure_build, measure_search
     from bench.orchestration import Load, measure_orchestration
     from bench.queue import measure_queue
+    from bench.record import measure_record
     from bench.startup import measure_startup
 
     load = Load(incidents=options.incidencias, provider=options.proveedor)
@@ -80,6 +83,7 @@ def _works(options: argparse.Namespace) -> dict[str, Callable[[], list[Measure]]
         "base": measure_build,
         "busqueda": measure_search,
         "arranque": measure_startup,
+        "registro": lambda: measure_record(options.corte),
         "llamadas": _calls,
     }
 

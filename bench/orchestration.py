@@ -78,14 +78,14 @@ def measure_orchestration(load: Load) -> list[Measure]:
     return _measures(load, results, wall, cpu)
 
 
-def derived_incidents(count: int) -> list[Incident]:
-    """`count` incidents made of the demo's, each with a code and a word of its own; their images are left out,
+def derived_incidents(count: int, first: int = 0) -> list[Incident]:
+    """`count` incidents made of the demo's, each with a code and a word of its own, numbered from `first`.
 
-    since reading one is measured in seconds of OCR, not in orchestration.
+    Their images are left out, since reading one is measured in seconds of OCR, not in orchestration.
     """
     demo = [Incident.model_validate(item) for item in content.open_incidents(datetime.now().astimezone())]
     incidents = []
-    for number in range(count):
+    for number in range(first, first + count):
         source = demo[number % len(demo)]
         history = tuple(entry.model_copy(update={"attachments": ()}) for entry in source.history)
         update = {
@@ -103,10 +103,13 @@ async def _work(settings: Settings, load: Load) -> tuple[list[IncidentResult], f
     with open_knowledge(settings, embedder) as knowledge:
         resources = ROOT / "resources"
         knowledge.build(read_inputs(resources / CATALOGUE, fixes_beside(resources)).entries)
-        warm, timed = MemoryDesk(derived_incidents(_WARM_UP)), MemoryDesk(derived_incidents(load.incidents))
-        async with _pipeline(settings, knowledge, embedder, warm) as (pipeline, hands):
+        warm, timed = (
+            MemoryDesk(derived_incidents(_WARM_UP, load.incidents)),
+            MemoryDesk(derived_incidents(load.incidents)),
+        )
+        async with bench_pipeline(settings, knowledge, embedder, warm) as (pipeline, hands):
             await _drain(warm, pipeline, hands)
-        async with _pipeline(settings, knowledge, embedder, timed) as (pipeline, hands):
+        async with bench_pipeline(settings, knowledge, embedder, timed) as (pipeline, hands):
             start, cpu = time.perf_counter(), time.process_time()
             results = await _drain(timed, pipeline, hands)
             return results, time.perf_counter() - start, time.process_time() - cpu
@@ -122,7 +125,7 @@ async def _drain(desk: MemoryDesk, pipeline: Pipeline, hands: int) -> list[Incid
 
 
 @asynccontextmanager
-async def _pipeline(
+async def bench_pipeline(
     settings: Settings, knowledge: KnowledgeBase, embedder: Embedder, desk: MemoryDesk
 ) -> AsyncIterator[tuple[Pipeline, int]]:
     """As `core.build.open_pipeline`, with a desk in memory; also how many incidents to have in hand."""

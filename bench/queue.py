@@ -118,7 +118,7 @@ async def _read_and(desk: MemoryDesk, incident: Incident, work: _Work) -> tuple[
 
 async def _through(incidents: Sequence[Incident], meter: _Meter, folder: Path) -> None:
     desk = MemoryDesk(incidents)
-    work = QueuedWork(desk, _Work(meter), tag=_TAG, run="banco", threshold=65, scrub=scrub)
+    work = QueuedWork(desk, _Work(meter), tag=_TAG, run="banco", scrub=scrub)
     async with open_queue(Database(folder), work, hands=_HANDS, stop=asyncio.Event()) as queue:
         items = [as_item(incident, _TAG) for incident in incidents]
         await queue.records.add(items)

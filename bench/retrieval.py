@@ -20,9 +20,10 @@ from rich.table import Table
 from core.catalogue import CatalogueEntry, Resolution
 from core.command_line import Parser
 from core.errors import DependencyError, UsageError
+from core.evidence import WEIGHTS, Evidence
 from core.knowledge import KnowledgeBase
 from core.ports import Embedder, Vectors
-from core.search import WEIGHTS, Evidence, Searcher
+from core.search import Searcher
 from finetune.labelled import LabelledSet, labelled_folders, of_split, read_set, sample
 
 EMBEDDINGS = ("e5", "use", "minilm")

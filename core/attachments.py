@@ -177,7 +177,9 @@ class AttachmentReader:
                 file.write(content)
             os.replace(temporary, self._cache / f"{key}.json")
         except (OSError, UnicodeError) as error:  # only a cache: a full disk must not lose the incident
-            logger.warning("attachment text not cached", extra={"action": "cache_failed", "error": str(error)})
+            logger.warning(
+                "no se ha podido guardar el texto de un adjunto", extra={"action": "cache_failed", "error": str(error)}
+            )
             if temporary:
                 Path(temporary).unlink(missing_ok=True)
 

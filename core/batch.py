@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from core.catalogue import CatalogueEntry, read_catalogue, read_open_fixes
 from core.errors import UsageError
+from core.examples import Examples
 from core.files import write_fresh
 from core.knowledge import BuildReport, KnowledgeBase
 from core.summaries import Summarise, Trial, Wording, with_summaries
@@ -40,6 +41,7 @@ class BatchOutcome(BaseModel):
     inputs: Inputs
     build: BuildReport
     trial: Trial | None
+    examples: Examples | None
     notices: tuple[str, ...]
     report: Path
 
@@ -57,6 +59,11 @@ class BatchOutcome(BaseModel):
             lines.append(f"Filas descartadas: {len(skipped)}")
             lines += [f"  {problem}" for problem in skipped]
         lines += [f"Aviso: {notice}" for notice in self.notices]
+        if self.examples and self.examples.total:
+            lines.append(
+                f"Ejemplos: {self.examples.total} en {len(self.examples.by_row)} filas ({self.examples.said} de "
+                f"incidencias cuya fila dijo una persona, {self.examples.stood} de cierres que siguen cerrados)."
+            )
         if self.trial:
             lines.append(f"Resúmenes: {self.trial.why}.")
         return "\n".join([*lines, f"Informe: {self.report}"])
@@ -96,24 +103,37 @@ def run_batch(
     full: bool = False,
     summarise: Summarise | None = None,
     wordings: Sequence[Wording] = (),
+    examples: Examples | None = None,
     progress: Progress | None = None,
 ) -> BatchOutcome:
     """Make the knowledge base hold the rows of `inputs` and write `reporte_batch_YYYYMMDD_HHMM.json` under `reports`.
 
     With `summarise` (a text -> its summary) the rows are embedded by their summaries where that is measured better
-    on `wordings`. Raises `DependencyError` when the model or Qdrant fails: what served goes on serving.
+    on `wordings`. Rows get these `examples`; None leaves them those that they have.
+
+    Raises `DependencyError` when the model or Qdrant fails: what served goes on serving.
     """
     started = datetime.now().astimezone()
-    entries: Sequence[CatalogueEntry] = inputs.entries
+    entries = _with_examples(inputs.entries, knowledge, examples)
     trial = None
     if summarise:
         entries, trial = with_summaries(entries, knowledge, summarise, wordings, _step(progress, "Resumiendo"))
     build = knowledge.build(entries, full=full, progress=_step(progress, "Guardando"))
     notices = _notices(entries, build)
     path = reports / f"reporte_batch_{started:%Y%m%d_%H%M}.json"
-    content = _content(inputs, build, trial, notices, started)
+    content = _content(inputs, build, trial, examples, notices, started)
     written = write_fresh(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
-    return BatchOutcome(inputs=inputs, build=build, trial=trial, notices=notices, report=written)
+    return BatchOutcome(inputs=inputs, build=build, trial=trial, examples=examples, notices=notices, report=written)
+
+
+def _with_examples(
+    entries: Sequence[CatalogueEntry], knowledge: KnowledgeBase, examples: Examples | None
+) -> Sequence[CatalogueEntry]:
+    if examples is None:
+        told = {entry_id: entry.examples for entry_id, entry in knowledge.stored().items()}
+    else:
+        told = dict(examples.by_row)
+    return [entry.model_copy(update={"examples": told.get(entry.id, ())}) for entry in entries]
 
 
 def _step(progress: Progress | None, what: str) -> Callable[[int, int], None] | None:
@@ -130,7 +150,12 @@ def _notices(entries: Sequence[CatalogueEntry], build: BuildReport) -> tuple[str
 
 
 def _content(
-    inputs: Inputs, build: BuildReport, trial: Trial | None, notices: Sequence[str], started: datetime
+    inputs: Inputs,
+    build: BuildReport,
+    trial: Trial | None,
+    examples: Examples | None,
+    notices: Sequence[str],
+    started: datetime,
 ) -> dict[str, Any]:
     return {
         "inicio": started.isoformat(timespec="seconds"),
@@ -153,6 +178,14 @@ def _content(
             {"fichero": p.file, "linea": p.line, "columna": p.column, "motivo": p.message} for p in inputs.problems
         ],
         "avisos": list(notices),
+        "ejemplos": None
+        if examples is None
+        else {
+            "filas": len(examples.by_row),
+            "textos": examples.total,
+            "de_personas": examples.said,
+            "de_cierres": examples.stood,
+        },
         "resumenes": None
         if trial is None
         else {

@@ -1,25 +1,31 @@
 """The one place where the parts are built and put together; everyone else receives them."""
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Environment, Settings
 from core.errors import DependencyError
 
 if TYPE_CHECKING:
+    from core.catalogue import CatalogueEntry
     from core.database import Database
     from core.decision import Evidence
     from core.documents.collection import DocumentBase
     from core.documents.load import Loader
     from core.execute import Executor, Guard
+    from core.incident_trace import Work
     from core.intents import Classifier
-    from core.knowledge import KnowledgeBase
-    from core.pipeline import Pipeline
+    from core.judgement import Calibration
+    from core.judgement.risk import Thresholds
+    from core.knowledge import KnowledgeBase, KnownEntry
+    from core.ledger import Ledger
     from core.ports import Embedder, ExternalSystem, IncidentDesk
     from core.report import Expected
+    from llm.history.reading import PastCall
     from llm.tasks import ModelTasks
 
 logger = logging.getLogger(__name__)
@@ -116,6 +122,45 @@ def forget_old(settings: Settings) -> None:
         logger.info("recortado", extra={"action": "forgotten", **facts})
 
 
+def open_thresholds(
+    settings: Settings, ledger: "Ledger", entries: "Iterable[CatalogueEntry]", judge: str
+) -> "Thresholds":
+    """The least approvals to act in this run: by `RIESGO_MAXIMO`, or by hand. Says in the log what is not certified.
+
+    Raises `DependencyError`, and `UsageError` where a calibration is broken.
+    """
+    from core.judgement.risk import Thresholds, read_experience
+    from core.judgement.versions import Versions
+
+    fallback = settings.critic_approval_threshold
+    if settings.riesgo_maximo is None:
+        return Thresholds(None, fallback)
+    versions, silence = Versions(settings.directorio_estado), settings.acierto_por_silencio_dias
+    experience = read_experience(ledger, versions, settings.embedding_model, silence, entries, judge)
+    thresholds = experience.thresholds(settings.riesgo_maximo, fallback)
+    for rule in thresholds.rules:
+        told = {"group": rule.group, "threshold": rule.threshold, "why": rule.told}
+        if rule.certified:
+            logger.info("umbral en vigor", extra={"action": "threshold", **told})
+        else:
+            logger.warning("umbral en vigor, sin certificar", extra={"action": "threshold", **told})
+    return thresholds
+
+
+def recorded(settings: Settings, incident: str) -> list[dict[str, Any]]:
+    """The log's lines of an incident, oldest first. Raises `DependencyError`."""
+    from observabilidad.record import RecordFolder
+
+    return list(RecordFolder(settings.directorio_estado / "logs").lines(incident=incident))
+
+
+def model_calls(settings: Settings, incident: str) -> "list[PastCall]":
+    """The model calls made for an incident, without their texts. Raises `DependencyError`."""
+    from llm.history.reading import calls_of
+
+    return calls_of(settings.directorio_historico, incident)
+
+
 @asynccontextmanager
 async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
     """The language model's tasks with their history. Raises `UsageError` or `DependencyError`, by name."""
@@ -133,6 +178,34 @@ async def open_tasks(settings: Settings) -> "AsyncIterator[ModelTasks]":
         history = stack.enter_context(History(settings.directorio_historico))
         slots = await stack.enter_async_context(open_slots(open_database(settings), settings.llamadas_modelo_global))
         yield ModelTasks(provider, history, slots=slots)
+
+
+def open_calibration(settings: Settings) -> "Calibration":
+    """The calibration in force: this machine's, or the one that `CALIBRACION` names in MLflow's registry.
+
+    Raises `UsageError` or `DependencyError` when that one cannot be had: no other takes its place.
+    """
+    if settings.calibracion:
+        from finetune.model_registry import load_named
+
+        return load_named(settings)
+    from core.judgement.versions import Versions
+
+    return Versions(settings.directorio_estado).in_force(settings.embedding_model)
+
+
+def tell_registry(settings: Settings, calibration: "Calibration", path: Path) -> str | None:
+    """For whoever has recalibrated: a run and a version in MLflow of what stands in `path`; the line to show.
+
+    None where MLflow is not used. One that is away is waited for a minute at most, and the line says what to do.
+    """
+    from observabilidad.mlflow_server import in_use
+
+    if not in_use(settings):
+        return None
+    from finetune.model_registry import file_of, told
+
+    return told(settings, file_of(calibration), "recalibración", path)
 
 
 @contextmanager
@@ -157,6 +230,8 @@ class Outside:
     system: "ExternalSystem"
     expected: "dict[str, Expected]"
     demo_url: str | None = None
+    closed_rows: Mapping[str, str | None] = field(default_factory=dict)
+    """Closed incident -> the description of its row, None where no row is its; of the demo desk only."""
 
 
 @asynccontextmanager
@@ -170,11 +245,13 @@ async def open_desk(settings: Settings) -> AsyncIterator[Outside]:
         demo_url = None
         if not (settings.mock_gestor_url and settings.mock_sistema_url):
             demo_url = stack.enter_context(_demo(settings))
-        expected = _demo_expected() if not settings.mock_gestor_url else {}
+        expected, closed = (_demo_expected(), _demo_closed()) if not settings.mock_gestor_url else ({}, {})
         retrying = retry_policy(settings.http_reintentos)
         urls = (settings.mock_gestor_url or demo_url, settings.mock_sistema_url or demo_url)
         clients = [await stack.enter_async_context(open_client(url, settings.http_timeout)) for url in urls if url]
-        yield Outside(HttpIncidentDesk(clients[0], retrying), HttpSystem(clients[1], retrying), expected, demo_url)
+        yield Outside(
+            HttpIncidentDesk(clients[0], retrying), HttpSystem(clients[1], retrying), expected, demo_url, closed
+        )
 
 
 @contextmanager
@@ -198,11 +275,18 @@ def _demo_expected() -> "dict[str, Expected]":
     }
 
 
+def _demo_closed() -> dict[str, str | None]:
+    from api.mocks import content
+
+    return {code: e.row for code, e in content.expected_closed().items()}
+
+
 @dataclass(frozen=True)
 class Works:
     """A pipeline ready to work, with what the door needs beside it."""
 
-    pipeline: "Pipeline"
+    work: "Work"
+    """One incident from desk to result, traced where that is asked for."""
     outside: Outside
     hands: int
     """Incidents that may be in hand at a time."""
@@ -210,14 +294,23 @@ class Works:
     """Facts of the run for its report, asked for at its end."""
     executor: "Executor"
     guard: "Guard"
+    entries: "Mapping[str, KnownEntry]"
+    """The rows that are searched, by id."""
+    calibration: "Calibration"
 
 
 @asynccontextmanager
 async def open_pipeline(
-    settings: Settings, *, simulate: bool, hands: int | None = None, evidence: "Evidence | None" = None
+    settings: Settings,
+    *,
+    simulate: bool,
+    hands: int | None = None,
+    as_opened: bool = False,
+    evidence: "Evidence | None" = None,
 ) -> AsyncIterator[Works]:
     """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do.
 
+    `as_opened`: the incidents are as they were when they were opened, and decided as if nothing had been since;
     `evidence`: what is told to the person who takes an incident.
     """
     from core.attachments import AttachmentReader
@@ -228,7 +321,6 @@ async def open_pipeline(
     from core.decision import no_evidence
     from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
-    from core.judgement import load_calibration
     from core.ledger import open_ledger
     from core.originals import Originals
     from core.pipeline import Pipeline, Rules
@@ -241,19 +333,24 @@ async def open_pipeline(
     if hands:  # the provider, too, goes by how many there are
         settings = settings.model_copy(update={"concurrencia": hands})
     policy = read_policy(settings.directorio_recursos)
+    calibration = open_calibration(settings)
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
+        traced = stack.enter_context(_tracing(settings))
         ledger = stack.enter_context(open_ledger(open_database(settings)))
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = Searcher(knowledge, embedder, settings.query_limit_vectordb)
         outside = await stack.enter_async_context(open_desk(settings))
         tasks = await stack.enter_async_context(open_tasks(settings))
         journaled = JournaledTasks(tasks, scrub)
+        thresholds = open_thresholds(settings, ledger, searcher.entries.values(), tasks.model_name)
         loop = CriticLoop(
             searcher,
             journaled,
-            load_calibration(settings.embedding_model),
-            Limits(settings.critic_approval_threshold, settings.max_retries_critic, settings.candidatos_juicio),
+            calibration,
+            Limits(
+                thresholds.default, settings.max_retries_critic, settings.candidatos_juicio, by_kind=thresholds.by_kind
+            ),
         )
         attachments = AttachmentReader(
             outside.desk.attachment,
@@ -266,7 +363,8 @@ async def open_pipeline(
         )
         guard = Guard(ledger, KillSwitch(ledger), policy)
         executor = Executor(outside.desk, outside.system, searcher.mailboxes, settings.etiqueta, guard)
-        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy)
+        components = frozenset(row.component for row in searcher.entries.values())
+        rules = Rules(settings.etiqueta, settings.limite_texto, simulate, policy, components, as_opened)
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
         pipeline = Pipeline(
@@ -283,8 +381,26 @@ async def open_pipeline(
         def facts() -> dict[str, Any]:
             return {
                 "modelo": tasks.model_name,
-                "umbral": settings.critic_approval_threshold,
+                "umbral": thresholds.default,
+                "riesgo": thresholds.facts(),
                 "registros_perdidos": tasks.lost_records,
             }
 
-        yield Works(pipeline, outside, settings.concurrencia or tasks.concurrency, facts, executor, guard)
+        hands = settings.concurrencia or tasks.concurrency
+        yield Works(traced(pipeline.work), outside, hands, facts, executor, guard, searcher.entries, calibration)
+
+
+@contextmanager
+def _tracing(settings: Settings) -> "Iterator[Callable[[Work], Work]]":
+    """With `TRAZAS_MLFLOW=si`, one trace per incident goes to MLflow; at the end a bounded wait for the last ones."""
+    if settings.trazas_mlflow == "no":
+        yield lambda work: work
+        return
+    from core.incident_trace import traced
+    from observabilidad.traces import open_traces
+
+    sender = open_traces(settings)
+    try:
+        yield lambda work: traced(work, sender.record)
+    finally:
+        sender.close()

@@ -40,6 +40,10 @@ class Skip(StrEnum):
     NO_RESOLUTION = "SIN_RESOLUCION", "nadie escribió cómo se resolvió"
     TOO_LONG = "DEMASIADO_LARGA", "el texto es demasiado largo para juzgarlo entero"
     SUSPICIOUS = "SOSPECHOSA", "el texto intenta dar órdenes al sistema"
+    CALLED_OFF = "ANULADA", "se anuló: nadie la resolvió"
+    NO_TRACE = "SIN_HUELLA", "su historial no dice qué hizo nadie"
+    HANDLED = "TRATADA_POR_SPAI", "la tratamos nosotros y nadie ha dicho si bien o mal"
+    EXAMPLE = "EJEMPLO", "ya es un ejemplo de una fila: preguntar por ella no enseña nada"
 
 
 @dataclass(frozen=True)

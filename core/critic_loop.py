@@ -2,19 +2,26 @@
 
 import asyncio
 import logging
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 
-from core.catalogue import Resolution
+from core.catalogue import CatalogueEntry, Resolution
 from core.judgement import Calibration
-from core.marks import Mark, was_tried
+from core.knowledge import KnownEntry
 from core.ports import Critique, LanguageTasks
 from core.reason import Reason
 from core.search import Candidate, Searcher
 from core.trace import stage
 
 logger = logging.getLogger(__name__)
+
+Tried = Callable[[KnownEntry], bool]
+"""Whether a row was tried on the incident before: a fact that code knows, and the loop ends with it."""
+
+
+def _untried(entry: KnownEntry) -> bool:
+    return False
 
 
 class Status(StrEnum):
@@ -42,6 +49,8 @@ class Rejection:
     proposal: Proposal
     reason: Reason
     critique: Critique
+    threshold: int
+    """The one in force for that row."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class Verdict:
     rejections: tuple[Rejection, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     """The best few of the last search, judged or not: what a person is shown."""
+    basis: tuple[str, str] | None = None
+    """What the approvals were made with: the calibration's fingerprint and the judge's name."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,16 @@ class Limits:
     retries: int
     judged: int
     """Candidates the model judges in each try."""
+    by_kind: Mapping[str, int] = field(default_factory=dict)
+    """Thresholds of kinds of action (`cierre`, …, `api|<sistema>`) that have one of their own."""
     rival: int = 10
     """Another candidate with another resolution this close in approval leaves the choice to a person."""
     undecided: int = 20
     """A best approval below this settles that nothing fits: the model is not asked for other words."""
+
+    def threshold_for(self, entry: CatalogueEntry) -> int:
+        """The least approval to act by this row."""
+        return self.by_kind.get(entry.kind, self.threshold)
 
 
 class CriticLoop:
@@ -78,9 +95,12 @@ class CriticLoop:
         self._tasks = tasks
         self._calibration = calibration
         self._limits = limits
+        self._basis = (calibration.fingerprint, tasks.model_name)
 
-    async def decide(self, text: str, search_text: str, marks: Collection[Mark] = ()) -> Verdict:
-        """`text` is what the model reads, `search_text` the same without identifiers; both without personal data.
+    async def decide(self, text: str, search_text: str, tried: Tried = _untried) -> Verdict:
+        """Is it a known problem? Whether its solution may be carried out now is asked of `core.preconditions`.
+
+        `text` is what the model reads, `search_text` the same without identifiers; both without personal data.
 
         Raises `StageError` when a model or the knowledge base fails.
         """
@@ -102,16 +122,18 @@ class CriticLoop:
             for candidate, logit in zip(fresh, logits, strict=True):
                 approval = self._calibration.approval(candidate.evidence, logit)
                 judged[candidate.entry.id] = Proposal(candidate, logit, approval)
+                _log_judged(attempt, judged[candidate.entry.id])
             with stage("choose"):
                 proposal = await self._choose(text, judged, rejections)
             if proposal is None:
                 break
             with stage("critic"):
-                status, reason, critique = await self._criticise(text, proposal, judged, marks)
+                status, reason, critique = await self._criticise(text, proposal, judged, tried)
             if status is not Status.REJECTED:
                 return self._verdict(status, reason, proposal, rejections, first)
-            rejections.append(Rejection(attempt, proposal, reason, critique))
-            logger.info("propuesta rechazada", extra={"action": "critic_rejected", "approval": proposal.approval})
+            threshold = self._limits.threshold_for(proposal.candidate.entry)
+            rejections.append(Rejection(attempt, proposal, reason, critique, threshold))
+            _log_rejected(rejections[-1])
             if attempt > self._limits.retries or proposal.approval < self._limits.undecided:
                 break
             with stage("reformulate"):
@@ -121,7 +143,9 @@ class CriticLoop:
     def _worth_judging(self, candidates: list[Candidate], judged: Collection[str]) -> list[Candidate]:
         """The best few that a sure judge could lift over the threshold and that it has not seen."""
         hopeful = (c for c in candidates[: self._limits.judged * 2] if c.entry.id not in judged)
-        able = [c for c in hopeful if self._calibration.best_possible(c.evidence) >= self._limits.threshold]
+        able = [
+            c for c in hopeful if self._calibration.best_possible(c.evidence) >= self._limits.threshold_for(c.entry)
+        ]
         return able[: self._limits.judged]
 
     async def _choose(
@@ -138,14 +162,14 @@ class CriticLoop:
         return max(left.values(), key=lambda p: (p.approval, p.candidate.order))
 
     async def _criticise(
-        self, text: str, proposal: Proposal, judged: dict[str, Proposal], marks: Collection[Mark]
+        self, text: str, proposal: Proposal, judged: dict[str, Proposal], tried: Tried
     ) -> tuple[Status, Reason, Critique]:
         """Already tried and too little evidence are decided by code; a model that can write is asked last."""
         entry = proposal.candidate.entry
-        if was_tried(entry.id, entry.solution, marks):
+        if tried(entry):
             reason = Reason.ALREADY_TRIED
             return Status.ALREADY_TRIED, reason, _critique(proposal, reason)
-        if proposal.approval < self._limits.threshold:
+        if proposal.approval < self._limits.threshold_for(entry):
             reason = Reason.BELOW_THRESHOLD
             return Status.REJECTED, reason, _critique(proposal, reason)
         if self._judge_disagrees(proposal, judged):
@@ -197,7 +221,22 @@ class CriticLoop:
     ) -> Verdict:
         if proposal and status is Status.APPROVED and proposal.candidate.entry.resolution is Resolution.MANUAL:
             reason = Reason.MANUAL_ENTRY
-        return Verdict(status, reason, proposal, tuple(rejections), tuple(candidates[: self._limits.judged]))
+        shown = tuple(candidates[: self._limits.judged])
+        return Verdict(status, reason, proposal, tuple(rejections), shown, self._basis if proposal else None)
+
+
+def _log_judged(attempt: int, proposal: Proposal) -> None:
+    """Row, scores and approval of a candidate: what the distributions are drawn from later."""
+    scores = {name: round(float(value), 4) for name, value in asdict(proposal.candidate.evidence).items()}
+    facts = {"row": proposal.candidate.entry.id, "approval": proposal.approval, "logit": round(proposal.logit, 4)}
+    logger.info("candidato juzgado", extra={"action": "judged", "attempt": attempt, **facts, **scores})
+
+
+def _log_rejected(rejection: Rejection) -> None:
+    entry, approval = rejection.proposal.candidate.entry, rejection.proposal.approval
+    facts = {"attempt": rejection.attempt, "approval": approval, "reason": rejection.reason.value}
+    row = {"row": entry.id, "problem": entry.description[:80]}
+    logger.info("propuesta rechazada", extra={"action": "critic_rejected", **row, **facts})
 
 
 def _same_action(one: Proposal, other: Proposal) -> bool:

@@ -9,12 +9,9 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Verdict
 from core.errors import Terminal
 from core.incident import Incident
-from core.knowledge import KnownEntry
 from core.ports import SystemAnswer
+from core.preconditions import FREE, Ruling, lacking
 from core.reason import Reason
-
-SYSTEMS = frozenset({"fxprovicion", "disconformidad"})
-"""The systems whose answers are understood (design §3)."""
 
 ASK_FOR_POLICY = (
     "Para poder revisar su caso necesitamos el número de póliza. Por favor, respóndanos indicándolo y retomaremos la "
@@ -32,6 +29,8 @@ class Decision:
     reason: Reason
     entry: CatalogueEntry | None = None
     """The row the action comes from, or the best one found for a person to look at."""
+    ruling: Ruling = FREE
+    """Whether it may be done now, by what code knows."""
     evidence: tuple[str, ...] = ()
     """What else a person should know; no action ever follows from it."""
 
@@ -60,8 +59,8 @@ def action_for(entry: CatalogueEntry, policies: tuple[str, ...], *, asked_before
     A solution stored without its personal data is never sent so: the row goes to a person.
     `policies`: the distinct policy numbers of the incident, in clear; `asked_before`: the customer was asked for one.
     """
-    if isinstance(entry, KnownEntry) and entry.withheld:
-        return LeaveToHuman(reason=Reason.SOLUTION_WITHHELD)
+    if missing := lacking(entry, policies, asked_before=asked_before):
+        return LeaveToHuman(reason=missing[0], note=entry.solution if missing[0] is Reason.MANUAL_ENTRY else "")
     match entry.resolution:
         case Resolution.CLOSE:
             return Close(note=entry.solution)
@@ -70,21 +69,11 @@ def action_for(entry: CatalogueEntry, policies: tuple[str, ...], *, asked_before
         case Resolution.REASSIGN:
             return Reassign(mailbox=entry.mailbox, note=entry.solution)
         case Resolution.API:
-            return _system_action(entry, policies, asked_before)
+            if not policies:
+                return Wait(note=ASK_FOR_POLICY)
+            return CallSystem(system=entry.system, policy=policies[0], solution=entry.solution)
         case Resolution.MANUAL:
             return LeaveToHuman(reason=Reason.MANUAL_ENTRY, note=entry.solution)
-
-
-def _system_action(entry: CatalogueEntry, policies: tuple[str, ...], asked_before: bool) -> Action:
-    if entry.system not in SYSTEMS:
-        return LeaveToHuman(reason=Reason.UNKNOWN_SYSTEM)
-    if not policies and asked_before:
-        return LeaveToHuman(reason=Reason.MISSING_POLICY)
-    if not policies:
-        return Wait(note=ASK_FOR_POLICY)
-    if len(policies) > 1:
-        return LeaveToHuman(reason=Reason.AMBIGUOUS_POLICY)
-    return CallSystem(system=entry.system, policy=policies[0], solution=entry.solution)
 
 
 def action_from_system(answer: SystemAnswer, mailboxes: frozenset[str]) -> Close | Wait | Reassign | LeaveToHuman:

@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 
 from core.actions import CallSystem, Close, DeskAction, Reassign, Wait
 from core.catalogue import CatalogueEntry
 from core.decision import Decision
 from core.incident import Incident
-from core.ledger import Phase, Record
+from core.ledger import JUDGED_WITH, Phase, Record
 from core.policy import Autonomy
 from core.trace import current
 
@@ -59,13 +60,17 @@ def action_done(record: Record) -> DeskAction:
 
 
 def _evidence(decision: Decision) -> str:
-    """Scores and the ids of the other rows found, for the person who is to approve it."""
+    """Every score, the ids of the other rows found, for the person who is to approve it, and what the approval was
+    made with: a later fit starts from these."""
     verdict = decision.verdict
     proposal = verdict.proposal if verdict else None
     if verdict is None or proposal is None:
         return "{}"
-    scores = proposal.candidate.evidence
+    own = proposal.candidate.entry
     rows = [candidate.entry.id for candidate in verdict.candidates[: _SHOWN_ROWS + 1]]
-    numbers = {"logit": proposal.logit, "e5": scores.e5, "use": scores.use, "bm25": scores.bm25}
-    kept: dict[str, object] = {name: round(float(value), 3) for name, value in numbers.items()}
-    return json.dumps(kept | {"otras": [row for row in rows if row != proposal.candidate.entry.id][:_SHOWN_ROWS]})
+    scores = {"logit": proposal.logit} | asdict(proposal.candidate.evidence)
+    kept: dict[str, object] = {name: round(float(value), 6) for name, value in scores.items()}
+    made = {"tipo": own.kind} | ({"calibracion": verdict.basis[0], "juez": verdict.basis[1]} if verdict.basis else {})
+    return json.dumps(
+        kept | {"otras": [row for row in rows if row != own.id][:_SHOWN_ROWS], JUDGED_WITH: made}, ensure_ascii=False
+    )

@@ -55,6 +55,7 @@ class DeskQueue:
         await self.look_back(listing.incidents)
         added = await self._add(listing, limit=selection.limit, explicitly=selection.code is not None)
         ids = list(dict.fromkeys([*unreported, *added]))
+        _log_listed(listing, added=len(added), waiting=len(ids))
         await self.queue.start()
         await self.queue.wait(ids, progress)
         for _ in range(_ANEW):
@@ -102,7 +103,8 @@ class DeskQueue:
         await self.look_back(listing.incidents)
         for code, _ in listing.invalid:
             logger.warning("incidencia que no se puede leer", extra={"action": "unreadable", "incident": code})
-        await self._add(listing, retry_after=_RETRY_SECONDS)
+        added = await self._add(listing, retry_after=_RETRY_SECONDS)
+        _log_listed(listing, added=len(added), waiting=len(await self.queue.records.unfinished()))
 
     async def _unreported(self) -> list[str]:
         """What is in the queue, and what ended here or in a process that died before it could tell."""
@@ -172,6 +174,12 @@ class DeskQueue:
         told = self.run.tell([*unread, *results], rows, left=len(ids) - len(outputs))
         await self._told({work: output for work, output in outputs.items() if work in mine})
         return told
+
+
+def _log_listed(listing: DeskListing, *, added: int, waiting: int) -> None:
+    """How long the queue is; `waiting`: what is to be worked, in hand or not begun."""
+    facts = {"open": len(listing.incidents), "added": added, "waiting": waiting, "unreadable": len(listing.invalid)}
+    logger.info("cola", extra={"action": "desk_listed", **facts})
 
 
 def _result(output: Json) -> IncidentResult:

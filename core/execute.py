@@ -55,6 +55,9 @@ class Executor:
         Raises `StageError`: the desk refused, does not answer, or does not confirm.
         """
         if isinstance(decision.action, LeaveToHuman):
+            kind = decision.entry.kind if decision.entry else decision.action.kind
+            left = self._record(incident, decision, kind, Autonomy.MANUAL)
+            await ask(self._ledger.leave, left.model_copy(update={"reason": decision.action.reason.value}))
             return await self._leave(incident, decision, decision.action.reason)
         barred = await self.precedents.bar(incident, decision, approved=approved)
         if barred and not barred.done and not barred.proposed:
@@ -73,10 +76,10 @@ class Executor:
         if isinstance(decision.action, LeaveToHuman):
             return Outcome(None, decision.reason)
         match self._autonomy(incident, decision):
-            case Autonomy.AUTOMATIC:
+            case Autonomy.AUTOMATIC if not decision.ruling.asks:
                 return Outcome(None, decision.reason)
-            case Autonomy.PROPOSAL:
-                return Outcome(None, Reason.NEEDS_APPROVAL, proposed=True)
+            case Autonomy.AUTOMATIC | Autonomy.PROPOSAL:
+                return Outcome(None, _asking(decision), proposed=True)
             case Autonomy.MANUAL:
                 return Outcome(None, Reason.POLICY_MANUAL)
 
@@ -112,10 +115,10 @@ class Executor:
         match self._autonomy(incident, decision, kind):
             case Autonomy.MANUAL:
                 return await self._leave(incident, decision, Reason.POLICY_MANUAL)
-            case Autonomy.PROPOSAL:
-                return await self._propose(incident, decision, Reason.NEEDS_APPROVAL)
-            case Autonomy.AUTOMATIC:
+            case Autonomy.AUTOMATIC if not decision.ruling.asks:
                 return await self._propose(incident, decision, Reason.PAUSED) if paused else None
+            case Autonomy.AUTOMATIC | Autonomy.PROPOSAL:
+                return await self._propose(incident, decision, _asking(decision))
 
     def _autonomy(self, incident: Incident, decision: Decision, kind: str = "") -> Autonomy:
         right = self._guard.policy.autonomy(kind_of(decision), incident.mailbox)
@@ -167,6 +170,11 @@ class Executor:
 
     def _record(self, incident: Incident, decision: Decision, kind: str, autonomy: Autonomy) -> Record:
         return record_of(incident, decision, kind, autonomy, self._delivery.fingerprint(incident))
+
+
+def _asking(decision: Decision) -> Reason:
+    """Why a person has to say yes: what code knows of the incident before what the policy says of the kind."""
+    return next(iter(decision.ruling.asks), Reason.NEEDS_APPROVAL)
 
 
 def _change(action: DeskAction, note: str) -> DeskChange:

@@ -39,7 +39,7 @@ async def open_maintenance(settings: Settings) -> AsyncIterator[Maintenance]:
     from core.build import open_desk, open_embedder, open_knowledge, open_tasks
     from core.critic_loop import CriticLoop
     from core.critic_loop import Limits as LoopLimits
-    from core.judgement import load_calibration
+    from core.judgement.versions import Versions
     from core.new_problems import NEW_BELOW, RELATED, SAME_PROBLEM, Limits
     from core.privacy import PersonalData
     from core.proposed_row import Known
@@ -47,7 +47,7 @@ async def open_maintenance(settings: Settings) -> AsyncIterator[Maintenance]:
 
     embedder, threshold = open_embedder(settings), settings.critic_approval_threshold
     new_below = min(NEW_BELOW, threshold)
-    calibration = load_calibration(settings.embedding_model)
+    calibration = Versions(settings.directorio_estado).in_force(settings.embedding_model)
     async with AsyncExitStack() as stack:
         knowledge = stack.enter_context(open_knowledge(settings, embedder))
         searcher = await asyncio.to_thread(Searcher, knowledge, embedder, settings.query_limit_vectordb)

@@ -13,13 +13,14 @@ from core.knowledge import KnownEntry
 from core.ports import Embedder, Vectors
 from core.privacy import strip_identifiers
 from core.reason import Reason
+from core.search import ENGLISH_ONLY
 
-SAME_PROBLEM = {"e5+use": 0.69, "e5": 0.92}
+SAME_PROBLEM = {"e5+use+minilm": 0.69, "e5+use": 0.69, "e5": 0.92}
 """`EMBEDDING_MODEL` -> mean cosine from which two solved incidents are one problem: half-way between the least alike
 pair of one problem and the most alike pair of two on the demo's closed incidents (.76/.62, .93/.92, .59/.32 over
 problem with resolution; without the resolution the two overlap). Two pairs of one problem are few: a person reviews."""
 
-RELATED = {"e5+use": 0.64, "e5": 0.89}
+RELATED = {"e5+use+minilm": 0.64, "e5+use": 0.64, "e5": 0.89}
 """`EMBEDDING_MODEL` -> mean cosine from which the nearest known row says what component a new problem is of. With each
 demo incident's own row left out the nearest one is of its component in 4 of 10; above these in 6 to 7 of 10: a hint
 for the person who reviews, told as such."""
@@ -49,12 +50,13 @@ class Limits:
 
 
 def likeness(cases: Sequence[ClosedCase], embedder: Embedder) -> Vectors:
-    """(n, n) float32: cosines of problem with resolution, their mean over the embeddings."""
+    """(n, n) float32: cosines of problem with resolution, their mean over the embeddings for every language."""
     total = np.zeros((len(cases), len(cases)), np.float32)
     if cases:
         vectors = embedder.queries([strip_identifiers(f"{case.problem}\n{case.resolution}") for case in cases])
-        for rows in vectors.values():
-            total += rows @ rows.T / np.float32(len(vectors))
+        used = [rows for name, rows in vectors.items() if name not in ENGLISH_ONLY]
+        for rows in used:
+            total += rows @ rows.T / np.float32(len(used))
     return total
 
 
@@ -72,12 +74,14 @@ def standing(verdict: Verdict, limits: Limits) -> Standing:
 
 
 def nearest_row(verdicts: Iterable[Verdict], embeddings: Collection[str], least: float) -> KnownEntry | None:
-    """The row of the catalogue most like what was looked up; None below a mean cosine of `least`.
+    """The row of the catalogue most like what was looked up; None below a mean cosine of `least`, over `embeddings`
+    that read every language.
 
     Fixes under way and rows without a component do not count: they say nothing of where a problem belongs.
     """
+    names = [name for name in embeddings if name not in ENGLISH_ONLY]
     found = [
-        (sum(getattr(candidate.evidence, name) for name in embeddings) / len(embeddings), candidate.entry)
+        (sum(getattr(candidate.evidence, name) for name in names) / len(names), candidate.entry)
         for verdict in verdicts
         for candidate in verdict.candidates
         if candidate.entry.component not in ("", FIX_COMPONENT)

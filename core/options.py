@@ -1,8 +1,10 @@
-"""The options of `python main.py` that are orders rather than work, or about calls."""
+"""The options of `python main.py` that are orders rather than work, about calls, and those of a replay."""
 
 import argparse
 
-_ORDERS = ("pausar", "reanudar", "pendientes", "deshacer", "aprobar", "rechazar")
+_MONTHS = 3
+_MOST_MONTHS = 1200
+_ORDERS = ("pausar", "reanudar", "pendientes", "deshacer", "aprobar", "rechazar", "historia")
 
 
 def add_orders(options: argparse._MutuallyExclusiveGroup) -> None:
@@ -12,6 +14,7 @@ def add_orders(options: argparse._MutuallyExclusiveGroup) -> None:
     options.add_argument("--pendientes", action="store_true", help="las propuestas que esperan a una persona")
     options.add_argument("--aprobar", metavar="DECISION", help="lleva a cabo una propuesta")
     options.add_argument("--rechazar", nargs=2, metavar=("DECISION", "MOTIVO"), help="descarta una propuesta")
+    options.add_argument("--historia", metavar="COD", help="todo lo que se sabe de una incidencia; con --json, entero")
     options.add_argument("--deshacer", metavar="DECISION", help="devuelve la incidencia a como estaba")
 
 
@@ -22,6 +25,36 @@ def add_calls(way: argparse._MutuallyExclusiveGroup, options: argparse.ArgumentP
     options.add_argument("--error", metavar="CODIGO", help="con --llamada, su código de error")
     options.add_argument("--segmento", metavar="NOMBRE", help="con --llamada, el segmento del cliente")
     options.add_argument("--tipo", metavar="NOMBRE", help="con --llamada, el tipo de llamada")
+
+
+def positive(text: str) -> int:
+    """A number from 1 on. Raises `ValueError` or `ArgumentTypeError`."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("debe ser 1 o más")
+    return number
+
+
+def add_history(parser: argparse.ArgumentParser) -> None:
+    """The options of a replay of closed incidents."""
+    parser.add_argument(
+        "--historico",
+        action="store_true",
+        help="con --simular: decide incidencias ya cerradas como si se acabaran de abrir y lo compara con lo que "
+        "hicieron las personas",
+    )
+    parser.add_argument(
+        "--meses", type=positive, metavar="N", help="con --historico: las cerradas en los últimos N (por defecto, 3)"
+    )
+
+
+def check_history(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Exit code 2 where they are used in a way that means nothing."""
+    if options.historico and not options.simular:
+        parser.error("--historico solo se usa con --simular: lo cerrado no se vuelve a trabajar")
+    if options.meses and not options.historico:
+        parser.error("--meses solo se usa con --simular --historico")
+    options.meses = min(options.meses or _MONTHS, _MOST_MONTHS)
 
 
 def is_order(options: argparse.Namespace) -> bool:

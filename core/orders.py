@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 async def follow(settings: Settings, options: argparse.Namespace) -> int:
     """Do what was ordered: 0 done, 1 not done. Raises `UsageError`, `DependencyError` or the desk's `StageError`."""
+    if options.historia:
+        from core.story.telling import tell
+
+        return tell(settings, options.historia, as_json=options.json)
     with open_ledger(open_database(settings)) as ledger:
         who = getpass.getuser()
         if options.pausar:

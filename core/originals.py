@@ -28,19 +28,21 @@ class Originals:
 
         Otherwise `entry` as it came, which nothing sends while it is withheld.
         """
-        row = self._rows().get(entry.id) if entry.withheld else None
+        row = self.rows.get(entry.id) if entry.withheld else None
         return (restored(entry, row, self._scrub) if row else None) or entry
 
     def row(self, entry_id: str) -> CatalogueEntry | None:
         """The row as the catalogue has it now; None where it is no longer there."""
-        return self._rows().get(entry_id)
+        return self.rows.get(entry_id)
 
     @property
     def mailboxes(self) -> frozenset[str]:
         """Those that the catalogue sends incidents to."""
-        return frozenset(row.mailbox for row in self._rows().values() if row.mailbox)
+        return frozenset(row.mailbox for row in self.rows.values() if row.mailbox)
 
-    def _rows(self) -> dict[str, CatalogueEntry]:
+    @property
+    def rows(self) -> dict[str, CatalogueEntry]:
+        """Every row as the files have it now, by id; those of a file that cannot be read are left out."""
         state = _state((self._catalogue, self._fixes))
         if self._read[0] != state:
             self._read = (state, self._read_files())

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import assert_never
 
 from pydantic import TypeAdapter
@@ -12,6 +13,7 @@ from pydantic import TypeAdapter
 from core.actions import CallSystem, Close, DeskAction, LeaveToHuman, Reassign, Wait
 from core.attachments import AttachmentReader, place_texts
 from core.catalogue import CatalogueEntry
+from core.closed import read_date
 from core.critic_loop import CriticLoop, Status, Verdict
 from core.decision import Decision, Evidence, action_for, decision_id, no_evidence
 from core.errors import DependencyError, StageError
@@ -19,9 +21,10 @@ from core.execute import Executor
 from core.hostile import gives_orders
 from core.incident import Incident
 from core.knowledge import KnowledgeBase, KnownEntry
-from core.marks import ASKED_FOR_POLICY, our_text, read_marks
+from core.marks import Mark, our_text, read_marks, was_tried
 from core.outcome import Outcome
 from core.policy import Policy
+from core.preconditions import FREE, Facts, Preconditions, Ruling
 from core.privacy import PersonalData, strip_identifiers
 from core.reason import Reason
 from core.report import FAULTS, IncidentResult, Result
@@ -44,6 +47,10 @@ class Rules:
     text_limit: int
     simulate: bool = False
     policy: Policy = Policy()  # noqa: RUF009 - frozen
+    components: frozenset[str] = frozenset()
+    """Those that the catalogue knows."""
+    as_opened: bool = False
+    """The incidents are as they were when they were opened: what was decided on them since does not count."""
 
 
 class Pipeline:
@@ -66,6 +73,7 @@ class Pipeline:
         self._attachments = attachments
         self._personal = personal
         self._rules = rules
+        self._preconditions = Preconditions(rules.policy, rules.tag, rules.text_limit, rules.components)
         self._whole = whole
         self._evidence = evidence
 
@@ -135,9 +143,9 @@ class Pipeline:
         return fresh[0] if fresh else _outcome(kept)
 
     async def _decide(self, incident: Incident) -> Decision:
-        reason = self._rules.policy.ineligible(incident, self._rules.text_limit, self._rules.tag)
-        if reason:
-            return self._undecided(incident, reason)
+        ruling = self._preconditions.of_incident(incident)
+        if ruling.stops:
+            return self._left(incident, None, ruling.stops[0], None, ruling)
         if not self._rules.simulate:
             await self._executor.precedents.look_back(incident)
         with stage("attachments"):
@@ -152,33 +160,46 @@ class Pipeline:
             search_text = strip_identifiers(redacted.text)
             if not search_text.strip():
                 return self._undecided(incident, Reason.EMPTY_TEXT)
-        verdict = await self._loop.decide(redacted.text, search_text, marks)
-        asked = any(mark.kind == ASKED_FOR_POLICY for mark in marks)
-        return await self._from_verdict(incident, verdict, redacted.policies, asked)
+        verdict = await self._loop.decide(
+            redacted.text, search_text, lambda row: was_tried(row.id, row.solution, marks)
+        )
+        return await self._from_verdict(verdict, await self._facts(incident, marks, redacted.policies))
 
-    async def _from_verdict(
-        self, incident: Incident, verdict: Verdict, policies: tuple[str, ...], asked: bool
-    ) -> Decision:
+    async def _facts(self, incident: Incident, marks: list[Mark], policies: tuple[str, ...]) -> Facts:
+        now = datetime.now().astimezone()
+        if self._rules.as_opened:
+            return Facts(incident, read_date(incident.opened) or now, marks, policies)
+        return Facts(incident, now, marks, policies, await self._executor.precedents.barred(incident.code))
+
+    async def _from_verdict(self, verdict: Verdict, facts: Facts) -> Decision:
         """The catalogue's action for what was approved, from the row as it is now."""
+        incident = facts.incident
         entry = verdict.proposal.candidate.entry if verdict.proposal else None
         if verdict.status is not Status.APPROVED or entry is None:
             return self._left(incident, verdict, verdict.reason, entry)
         now = await asyncio.to_thread(self._knowledge.get, entry.id)
         if now is None or now.content_hash != entry.content_hash:
             return self._left(incident, verdict, Reason.ENTRY_CHANGED, entry)
-        action = action_for(await asyncio.to_thread(self._whole, now), policies, asked_before=asked)
-        if isinstance(action, LeaveToHuman):
-            return replace(self._left(incident, verdict, action.reason, now), action=action)
+        row = await asyncio.to_thread(self._whole, now)
+        ruling = self._preconditions.of_row(row, facts)
+        if ruling.stops:
+            return self._left(incident, verdict, ruling.stops[0], now, ruling)
+        action = action_for(row, facts.policies, asked_before=facts.asked)
         reason = Reason.MISSING_POLICY if isinstance(action, Wait) and now.system else Reason.APPROVED
-        return Decision(self._identity(incident, now.id), action, verdict, reason, now)
+        return Decision(self._identity(incident, now.id), action, verdict, reason, now, ruling)
 
     def _undecided(self, incident: Incident, reason: Reason) -> Decision:
         return self._left(incident, None, reason, None)
 
     def _left(
-        self, incident: Incident, verdict: Verdict | None, reason: Reason, entry: CatalogueEntry | None
+        self,
+        incident: Incident,
+        verdict: Verdict | None,
+        reason: Reason,
+        entry: CatalogueEntry | None,
+        ruling: Ruling = FREE,
     ) -> Decision:
-        return Decision(self._identity(incident, None), LeaveToHuman(reason=reason), verdict, reason, entry)
+        return Decision(self._identity(incident, None), LeaveToHuman(reason=reason), verdict, reason, entry, ruling)
 
     def _identity(self, incident: Incident, entry_id: str | None) -> str:
         return decision_id(incident, self._rules.tag, entry_id)
@@ -253,6 +274,7 @@ def _result(incident: Incident, decision: Decision, outcome: Outcome, *, simulat
         detalle=outcome.detail[:300],
         confirmada=outcome.done is not None,
         decision=decision.id,
+        impedimentos=decision.ruling.reasons,
         evidencia=decision.evidence if ending is not Result.AUTOMATIC else (),
         candidatos=tuple(c.entry.description for c in verdict.candidates) if verdict else (),
     )

@@ -23,6 +23,8 @@ FILE = "politica.toml"
 _ENDED = ("resuelt", "cerrad", "cancelad", "anulad", "finalizad", "solucionad", "resolved", "closed")
 _WAITING = ("en espera", "pendiente de implantar", "pendiente_implantar", "pendiente implantar", "pendiente de cliente")
 _WORKED = ("en curso", "en proceso", "en tratamiento", "en progreso")
+_RANKS = {"critica": 0, "urgente": 0, "1": 0, "alta": 1, "2": 1, "media": 2, "normal": 2, "3": 2, "baja": 3, "4": 3}
+"""Priority -> how severe, 0 the most."""
 _BOTS = ("bot", "robot", "noreply", "no reply", "mailer daemon", "postmaster")
 
 
@@ -50,6 +52,13 @@ def _by_kind(value: Any) -> Any:
     if not isinstance(value, Mapping):
         return value
     return {key if key == "defecto" else _kind(key): given for key, given in value.items()}
+
+
+def _rank(value: Any) -> Any:
+    rank = severity(str(value))
+    if rank is None or isinstance(value, bool):
+        raise ValueError(f"{value!r} no es una prioridad conocida; use {', '.join(_RANKS)}")
+    return rank
 
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -91,6 +100,14 @@ class _Caps(BaseModel):
     entry: int = Field(default=500, ge=0, alias=Scope.ENTRY.value)
 
 
+class _Ceiling(BaseModel):
+    model_config = _FROZEN
+    severity: Annotated[int | None, BeforeValidator(_rank)] = Field(default=None, alias="prioridad")
+    """The most severe that is acted on without a person, as its rank; None: any."""
+    component_fields: tuple[str, ...] = Field(default=("componente",), alias="campos_componente")
+    """Fields of the desk's own that name the component an incident is of."""
+
+
 class Policy(BaseModel):
     """The operator's rules. The default: everything `automatica`, with caps that only a runaway reaches."""
 
@@ -98,6 +115,7 @@ class Policy(BaseModel):
     eligible: _Eligible = Field(default=_Eligible(), alias="elegibles")
     rights: _Rights = Field(default=_Rights(), alias="autonomia")
     limits: _Caps = Field(default=_Caps(), alias="topes")
+    ceiling: _Ceiling = Field(default=_Ceiling(), alias="limites")
 
     @property
     def caps(self) -> Caps:
@@ -114,20 +132,30 @@ class Policy(BaseModel):
                     return rules[key]
         return Autonomy.AUTOMATIC
 
-    def ineligible(self, incident: Incident, text_limit: int, tag: str) -> Reason | None:
-        """Why it must be left alone, or None. `text_limit`: characters over all its texts; `tag`: of our notes."""
+    @property
+    def component_fields(self) -> tuple[str, ...]:
+        """Fields of the desk's own that name the component an incident is of."""
+        return self.ceiling.component_fields
+
+    def too_severe(self, incident: Incident) -> bool:
+        """Whether it is above what is acted on without a person; under a limit, so is one of unknown priority."""
+        limit = self.ceiling.severity
+        found = severity(incident.priority)
+        return limit is not None and (found or 0) < limit
+
+    def refusals(self, incident: Incident, text_limit: int, tag: str) -> tuple[Reason, ...]:
+        """Why it must be left alone, the state first. `text_limit`: characters over all texts; `tag`: our notes'."""
         rules = self.eligible
-        if (reason := ineligible(incident, text_limit)) in (Reason.NOT_OPEN, Reason.WAITING, Reason.WORKED_BY_PERSON):
-            return reason
-        if rules.mailboxes and normalised(incident.mailbox) not in map(normalised, rules.mailboxes):
-            return Reason.OTHER_MAILBOX
-        if _is_bot(incident.requester, rules.bots):
-            return Reason.OPENED_BY_BOT
-        if any((incident.model_extra or {}).get(name) for name in rules.person_fields) or self._just_written(
-            incident, tag
-        ):
-            return Reason.WORKED_BY_PERSON
-        return reason
+        other = rules.mailboxes and normalised(incident.mailbox) not in map(normalised, rules.mailboxes)
+        named = any((incident.model_extra or {}).get(name) for name in rules.person_fields)
+        found = (
+            _by_state(incident),
+            Reason.OTHER_MAILBOX if other else None,
+            Reason.OPENED_BY_BOT if _is_bot(incident.requester, rules.bots) else None,
+            Reason.WORKED_BY_PERSON if named or self._just_written(incident, tag) else None,
+            _by_text(incident, text_limit),
+        )
+        return tuple(dict.fromkeys(reason for reason in found if reason))
 
     def _just_written(self, incident: Incident, tag: str) -> bool:
         """Whether the last word is a person's of the desk, not older than the minutes set."""
@@ -173,15 +201,27 @@ def _fault(where: tuple[int | str, ...], item: Mapping[str, Any]) -> str:
     return f"{key}: {why}"
 
 
-def ineligible(incident: Incident, text_limit: int) -> Reason | None:
-    """Why it must be left alone whatever the policy, or None. `text_limit`: characters over all its texts."""
-    status = normalised(incident.status)
-    if status.startswith(_ENDED):
+def _by_state(incident: Incident) -> Reason | None:
+    if is_ended(incident.status):
         return Reason.NOT_OPEN
-    if status.startswith(_WAITING):
+    if is_waiting(incident.status):
         return Reason.WAITING
-    if status.startswith(_WORKED):
+    if normalised(incident.status).startswith(_WORKED):
         return Reason.WORKED_BY_PERSON
+    return None
+
+
+def is_ended(status: str) -> bool:
+    """Whether this state of the desk means that the incident is closed."""
+    return normalised(status).startswith(_ENDED)
+
+
+def is_waiting(status: str) -> bool:
+    """Whether this state of the desk means that the incident waits."""
+    return normalised(status).startswith(_WAITING)
+
+
+def _by_text(incident: Incident, text_limit: int) -> Reason | None:
     texts = [incident.title, incident.description]
     texts += [text for entry in incident.history for text in (entry.notes, entry.detail)]
     if sum(map(len, texts)) > text_limit:
@@ -194,9 +234,14 @@ def ineligible(incident: Incident, text_limit: int) -> Reason | None:
 
 def priority(incident: Incident) -> tuple[int, str, str]:
     """What the queue is ordered by: the most urgent first, then the oldest."""
-    word = normalised(incident.priority)
-    ranks = {"critica": 0, "urgente": 0, "1": 0, "alta": 1, "2": 1, "media": 2, "normal": 2, "3": 2, "baja": 3, "4": 3}
-    return ranks.get(word, 2), incident.opened, incident.code
+    known = severity(incident.priority)
+    return _RANKS["media"] if known is None else known, incident.opened, incident.code
+
+
+def severity(text: str) -> int | None:
+    """A desk's word for a priority as a rank, 0 the most severe; None where it says none that is known."""
+    ranks = [_RANKS[word] for word in re.findall(r"[a-z]+|\d+", normalised(text)) if word in _RANKS]
+    return min(ranks, default=None)
 
 
 def _is_bot(name: str, bots: tuple[str, ...]) -> bool:

@@ -15,6 +15,7 @@ from core.reason import Reason
 
 logger = logging.getLogger(__name__)
 
+_SAID_NO = {Phase.REJECTED: Reason.PROPOSAL_REJECTED, Phase.UNDONE: Reason.UNDONE}
 DESK = "mesa"
 """Who says that an incident was opened again."""
 
@@ -93,6 +94,20 @@ class Precedents:
         if record.phase is not Phase.CONFIRMED or not record.closed_at or record.reached(incident):
             return False
         return carries(incident, record.id) or self._delivery.fingerprint(incident) != record.fingerprint
+
+    async def barred(self, code: str) -> dict[str, Reason]:
+        """Row id -> why it is not to be used on this incident again: people said no to it, or it came back open."""
+        found = {
+            record.entry: _SAID_NO[record.phase]
+            for record in await ask(self._ledger.of_incident, code)
+            if record.entry and record.phase in _SAID_NO
+        }
+        for outcome in await ask(lambda: self._ledger.outcomes(incident=code)):
+            if outcome.entry and outcome.label is Label.REOPENED:
+                found[outcome.entry] = Reason.REOPENED
+            elif outcome.entry and outcome.label is not Label.RIGHT:
+                found.setdefault(outcome.entry, Reason.ROW_DENIED)
+        return found
 
     def _was_reopened(self, code: str, entry_id: str) -> bool:
         said = self._ledger.outcomes(incident=code)

@@ -249,7 +249,7 @@ def _presidio() -> tuple["PatternRecognizer | PhoneRecognizer", ...]:
 
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_KEPT = frozenset({"action", "run", "incident", "stage", "decision"})
+_KEPT = frozenset({"action", "run", "incident", "stage", "decision", "prompt_version", "collection"})
 
 
 class RedactingFilter(logging.Filter):
@@ -281,9 +281,19 @@ class RedactingFilter(logging.Filter):
 _OPAQUE = re.compile(r"(\b(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32,64})\b)")
 
 
+_CLEAN: set[str] = set()
+"""Short texts in which nothing was found: messages and names that come in line after line."""
+_CLEAN_CHARS, _CLEAN_TEXTS = 100, 2000
+
+
 def _scrubbed_text(text: str) -> str:
     """Our own ids and hashes are no identifiers, though digits stand in them."""
-    return "".join(part if i % 2 else scrub(part) for i, part in enumerate(_OPAQUE.split(text)))
+    if text in _CLEAN:
+        return text
+    scrubbed = "".join(part if i % 2 else scrub(part) for i, part in enumerate(_OPAQUE.split(text)))
+    if scrubbed == text and len(text) <= _CLEAN_CHARS and len(_CLEAN) < _CLEAN_TEXTS:
+        _CLEAN.add(text)
+    return scrubbed
 
 
 def _scrubbed(value: object, depth: int = 4) -> object:

@@ -12,7 +12,7 @@ from core.decision_record import kind_of, row_hash
 from core.errors import StageError, UsageError
 from core.execute import Executor
 from core.incident import Incident
-from core.ledger import Label, Ledger, Phase, Record
+from core.ledger import JUDGED_WITH, Label, Ledger, Phase, Record
 from core.marks import ASKED_FOR_POLICY, our_text, read_marks
 from core.originals import Originals
 from core.outcome import Outcome
@@ -128,6 +128,7 @@ class Proposals:
 
     async def _shown(self, record: Record) -> Pending:
         evidence = json.loads(record.evidence)
+        evidence.pop(JUDGED_WITH, None)
         row = self._originals.row(record.entry or "")
         others = [self._originals.row(identity) for identity in evidence.pop("otras", [])]
         try:

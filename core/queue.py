@@ -10,12 +10,13 @@ import logging
 import math
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import psycopg
+import sqlalchemy as sa
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer
 from dbos import error as dbos_error
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from core.database import Database, passing
 from core.errors import DependencyError, Retryable, StageError, Terminal
 from core.executor_lock import Hold, open_hold
+from core.past_work import PastClient
 from core.reason import Reason
 from core.records import NAME, VERSION, WORKFLOW, Item, Records
 from core.steps import Json, Steps, Unrecorded
@@ -269,6 +271,33 @@ def _again(client: DBOSClient, workflow: str) -> None:
     """Queue it with all its steps; another worker may have done so already."""
     with suppress(dbos_error.DBOSException):
         client.rewind_workflow(workflow, start_step=_LAST_STEP, queue_name=NAME)
+
+
+@contextmanager
+def open_past(database: Database) -> Iterator[PastClient | None]:
+    """The queue's records for reading: no lock, no work. None before there is a queue. Raises `DependencyError`."""
+    if not database.served and not database.file("cola").exists():
+        yield None
+        return
+    engine = database.open("cola")
+    try:
+        if not sa.inspect(engine).has_table("workflow_status", schema="dbos" if database.served else None):
+            yield None
+            return
+        client = DBOSClient(
+            system_database_engine=engine,
+            serializer=DBOSPortableJSONSerializer(),
+            application_name="spai",
+            retry_connection_errors=False,
+        )
+        try:
+            yield client
+        finally:
+            client.destroy()
+    except SQLAlchemyError as error:
+        raise database.unavailable(error) from error
+    finally:
+        engine.dispose()
 
 
 @asynccontextmanager

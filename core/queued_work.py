@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 MOST_BEGINNINGS = 3
 """An incident that was in hand at so many deaths of its process goes to a person."""
+MOST_PROBLEM = 80
+"""Characters of a row's description in the log: enough to know it by."""
 _LEVEL = 100_000_000
 """More minutes than any incident is old."""
 
@@ -61,14 +63,12 @@ class QueuedWork:
         *,
         tag: str,
         run: str,
-        threshold: int,
         scrub: Callable[[str], str],
     ) -> None:
         self._desk = desk
         self._work = work
         self._tag = tag
         self._run = run
-        self._threshold = threshold
         self._scrub = scrub
 
     async def __call__(self, item: Item, steps: Steps, begun: int) -> Json:
@@ -82,7 +82,7 @@ class QueuedWork:
                 logger.exception("fallo inesperado", extra={"action": "internal_error"})
                 result, decision = failed(item.code, Reason.INTERNAL_ERROR, type(error).__name__), None
             logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
-            rows = rejected_rows(self._run, result, decision, self._threshold) if decision else []
+            rows = rejected_rows(self._run, result, decision) if decision else []
             kept = result.model_dump(mode="json", exclude_defaults=True)
             return {"resultado": kept | {"detalle": self._scrub(result.detalle)}, "rechazos": rows}
 
@@ -127,12 +127,27 @@ def failed(code: str, reason: Reason, detail: str = "") -> IncidentResult:
 
 
 def facts(result: IncidentResult) -> dict[str, Any]:
-    """What the log says of an incident's end."""
+    """What the log says of an incident's end: flat, so that a query needs no parser for it.
+
+    No text of the incident; `problem` is the catalogue row's description, cut.
+    """
     return {
         "incident": result.codIncidencia,
         "result": result.resultado.value,
+        "kind": result.tipo,
         "reason": result.motivo.value,
         "approval": result.aprobacion,
+        "critic": result.estado_critico,
+        "row": result.fila,
+        "problem": (result.descripcion_fila or "")[:MOST_PROBLEM] or None,
+        "target": result.buzon_destino,
+        "confirmed": result.confirmada,
         "decision": result.decision,
+        "candidates": len(result.candidatos),
+        "calls": result.llamadas_llm,
+        "judgements": result.juicios,
+        "tokens_in": result.tokens_entrada,
+        "tokens_out": result.tokens_salida,
         "ms": round(result.segundos * 1000),
+        **{f"{stage}_ms": round(seconds * 1000) for stage, seconds in result.etapas.items()},
     }

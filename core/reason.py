@@ -24,12 +24,14 @@ class Reason(StrEnum):
     OPENED_BY_BOT = "OPENED_BY_BOT", "la abrió un proceso automático"
     # Decided, but not to be done without a person.
     NEEDS_APPROVAL = "NEEDS_APPROVAL", "la política pide que una persona la apruebe"
+    TOO_SEVERE = "TOO_SEVERE", "su prioridad supera el límite de la política, o no se conoce: espera a que se apruebe"
     CAPPED = "CAPPED", "se ha llegado al tope de acciones automáticas de la última hora: espera a que se apruebe"
     PAUSED = "PAUSED", "el sistema está en pausa: espera a que se apruebe"
     POLICY_MANUAL = "POLICY_MANUAL", "la política reserva ese tipo de acción a una persona"
     REOPENED = "REOPENED", "se reabrió después de cerrarla con esa misma fila"
     PROPOSAL_REJECTED = "PROPOSAL_REJECTED", "una persona rechazó esa misma propuesta"
     UNDONE = "UNDONE", "una persona deshizo esa misma acción"
+    ROW_DENIED = "ROW_DENIED", "una persona dijo que esa no es su solución"
     # What came in cannot be judged.
     EMPTY_TEXT = "EMPTY_TEXT", "la incidencia no tiene texto"
     TEXT_TOO_LONG = "TEXT_TOO_LONG", "el texto es demasiado largo para juzgarlo entero"
@@ -44,6 +46,10 @@ class Reason(StrEnum):
     JUDGE_DISAGREES = "JUDGE_DISAGREES", "la búsqueda y el modelo señalan problemas distintos"
     CRITIC_REJECTED = "CRITIC_REJECTED", "el crítico no aprueba la propuesta"
     ALREADY_TRIED = "ALREADY_TRIED", "esa solución ya se probó"
+    OTHER_COMPONENT = "OTHER_COMPONENT", "la incidencia dice ser de otro componente"
+    ALREADY_THERE = "ALREADY_THERE", "ya está en el buzón al que se reasignaría"
+    SENT_BACK = "SENT_BACK", "ya pasó por el buzón al que se reasignaría"
+    FIX_OVERDUE = "FIX_OVERDUE", "la fecha prevista de la corrección ya ha pasado"
     ENTRY_CHANGED = "ENTRY_CHANGED", "la fila del catálogo ha cambiado mientras se decidía"
     MANUAL_ENTRY = "MANUAL_ENTRY", "el catálogo la reserva a una persona"
     # What should be done cannot be.
@@ -51,6 +57,7 @@ class Reason(StrEnum):
         "SOLUTION_WITHHELD",
         "la solución lleva un dato personal y ya no está igual en el catálogo (ejecute `python batch.py`)",
     )
+    SOLUTION_INCOMPLETE = "SOLUTION_INCOMPLETE", "la solución del catálogo tiene huecos sin rellenar"
     MISSING_POLICY = "MISSING_POLICY", "falta el número de póliza"
     UNKNOWN_POLICY = "UNKNOWN_POLICY", "el sistema no conoce esa póliza"
     AMBIGUOUS_POLICY = "AMBIGUOUS_POLICY", "hay más de un número de póliza"

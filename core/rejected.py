@@ -32,7 +32,7 @@ COLUMNS = (
 )
 
 
-def rejected_rows(run: str, result: IncidentResult, decision: Decision, threshold: int) -> list[dict[str, str]]:
+def rejected_rows(run: str, result: IncidentResult, decision: Decision) -> list[dict[str, str]]:
     """One row per rejected proposal of an incident; no text of the incident is among them."""
     if decision.verdict is None:
         return []
@@ -50,7 +50,7 @@ def rejected_rows(run: str, result: IncidentResult, decision: Decision, threshol
             entry.description,
             entry.kind,
             str(rejection.proposal.approval),
-            str(threshold),
+            str(rejection.threshold),
             rejection.reason.value,
             critique.reason,
             critique.problem_type,

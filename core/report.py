@@ -62,6 +62,8 @@ class IncidentResult(BaseModel):
     segundos: float = 0.0
     etapas: dict[str, float] = {}
     """Stage -> seconds."""
+    impedimentos: tuple[Reason, ...] = ()
+    """Every reason why it may not be done now, or only once a person has said yes."""
     candidatos: tuple[str, ...] = ()
     """The best rows found, for the person who takes it."""
     evidencia: tuple[str, ...] = ()

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -92,7 +93,6 @@ class Run:
 
     resources: Path
     version: str
-    threshold: int
     hands: int
     simulate: bool = False
     expected: dict[str, Expected] | None = None
@@ -111,14 +111,29 @@ class Run:
         def done(ended: tuple[IncidentResult, Decision]) -> None:
             result, decision = ended
             results.append(result)
-            rows.extend(rejected_rows(self.id, result, decision, self.threshold))
-            logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
+            rows.extend(rejected_rows(self.id, result, decision))
+            ended_as = facts(result) | {"simulated": self.simulate}
+            logger.info("incidencia terminada", extra={"action": "incident_done", **ended_as})
             if progress:
                 progress(len(results), len(listing.incidents) + len(listing.invalid))
 
         with tracing(run=self.id):
             left = await work_queue(listing.incidents, work, hands=self.hands, stop=stop, done=done)
         return self.tell(results, rows, left)
+
+    @contextmanager
+    def told(self) -> Iterator[None]:
+        """Logs that the run begins, and that it is cut short where the block raises; its good end is `tell`'s."""
+        begun = {"action": "run_started", "run": self.id, "version": self.version, "hands": self.hands}
+        logger.info("ejecución empezada", extra={**begun, "simulated": self.simulate})
+        try:
+            with tracing(run=self.id):
+                yield
+        except BaseException as error:
+            logger.error(
+                "ejecución cortada", extra={"action": "run_failed", "run": self.id, "error": type(error).__name__}
+            )
+            raise
 
     def reject(self, rows: Sequence[dict[str, str]]) -> Path:
         """Write rejections. Raises `DependencyError`."""
@@ -142,6 +157,10 @@ class Run:
             resumen=summarise(results, left=left, expected=self.expected, **more),
             incidencias=tuple(results),
         )
+        counts = report.resumen["por_resultado"]
+        ms = round((datetime.now().astimezone() - self.started).total_seconds() * 1000)
+        ended = {"action": "run_done", "run": self.id, "incidents": len(results), "left": left, "ms": ms, **counts}
+        logger.info("ejecución terminada", extra=ended)
         path = self.resources / "reportes" / f"reporte{self.started:%Y%m%d_%H%M}.json"
         written = write_fresh(path, report.model_dump_json(indent=2) + "\n")
         if fault:

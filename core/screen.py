@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from core.judgement.risk import ALL
 from core.reason import Reason
 from core.report import IncidentResult, Result, RunReport
 
@@ -22,7 +23,7 @@ _WORDS = {
 }
 
 
-_STAGES = {
+STAGES = {
     "attachments": "adjuntos",
     "intake": "datos personales",
     "search": "búsqueda",
@@ -32,6 +33,7 @@ _STAGES = {
     "reformulate": "reformulación",
     "act": "actuación",
 }
+"""Each stage in the words that people read."""
 _QUICK = 0.1
 """Seconds (p95) below which a stage is not worth a word."""
 
@@ -129,11 +131,12 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
     stages = sorted(summary["segundos_por_etapa"].items(), key=lambda item: -item[1]["mediana"])
     slow = [(name, value) for name, value in stages if value["p95"] >= _QUICK]
     if slow:
-        named = ", ".join(f"{_STAGES.get(name, name)} {value['mediana']} (p95 {value['p95']})" for name, value in slow)
+        named = ", ".join(f"{STAGES.get(name, name)} {value['mediana']} (p95 {value['p95']})" for name, value in slow)
         yield f"Segundos por etapa, mediana: {named}"
     if summary["rechazadas_por_el_critico"]:
         where = escape(str(summary.get("rechazos")))
         yield f"Rechazadas por el crítico: {summary['rechazadas_por_el_critico']} ({where})"
+    yield from _thresholds(summary.get("riesgo") or {}, summary.get("umbral"))
     if against := summary.get("contra_lo_esperado"):
         wrong = f": {escape(', '.join(against['cuales']))}" if against["cuales"] else ""
         yield (
@@ -144,3 +147,19 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
         yield f"[bold]Sin empezar: {summary['sin_empezar']}[/bold]. Repita la orden para continuar."
     if summary.get("registros_perdidos"):
         yield f"[bold]Atención:[/bold] {summary['registros_perdidos']} llamadas al modelo no se han podido guardar."
+
+
+def _thresholds(risk: dict[str, Any], threshold: int | None) -> Iterable[str]:
+    """Which threshold was in force, and why; what is not certified is said so that nobody overlooks it."""
+    if not risk.get("maximo"):
+        if threshold is not None:
+            yield f"Umbral: {threshold}, puesto a mano (sin RIESGO_MAXIMO)"
+        return
+    for rule in risk["umbrales"]:
+        group = "" if rule["tipo"] == ALL else f" ({escape(rule['tipo'])})"
+        yield f"Umbral{group}: {rule['umbral']}, {rule['motivo']}"
+    if not risk["certificado"]:
+        yield (
+            f"[bold]Atención:[/bold] RIESGO_MAXIMO={risk['maximo']:g} no está garantizado donde dice «sin certificar». "
+            "Detalle: python -m core.judgement riesgo"
+        )

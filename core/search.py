@@ -8,13 +8,10 @@ from typing import Generic, Protocol
 import numpy as np
 from typing_extensions import TypeVar
 
+from core.evidence import Evidence
 from core.knowledge import KnownEntry
 from core.lexical import LexicalIndex, Scores, grams, language, stems
 from core.ports import Embedder, Vectors
-
-WEIGHTS = {"e5": 8.0, "use": 2.0, "minilm": 6.0, "bm25": 1.0, "ngrams": 1.5}
-"""Of each raw score in the order, by `python -m bench.retrieval`; the optimum is flat. e5's cosines lie close together,
-hence its weight."""
 
 ENGLISH_ONLY = frozenset({"minilm"})
 """Embeddings that are no help outside English: in use where the catalogue is in English."""
@@ -24,27 +21,6 @@ _KEPT = 256
 
 OTHERS = 10
 """How many of the other candidates one is compared with."""
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """The raw scores of one candidate against the incident's own words; 0 where a retriever is not in use."""
-
-    e5: float = 0.0
-    use: float = 0.0
-    bm25: float = 0.0
-    ngrams: float = 0.0
-    margin: float = 0.0
-    """Its score less that of the best other candidate: negative for all but the first."""
-    lift: float = 0.0
-    """Its score less the mean of the ten best others: how far it stands out, whatever the level of the catalogue."""
-    minilm: float = 0.0
-    """Only where the catalogue is in English."""
-
-    @property
-    def score(self) -> float:
-        """What candidates are ordered by. The first one's tells best whether there is any right entry at all."""
-        return sum(weight * float(getattr(self, name)) for name, weight in WEIGHTS.items())
 
 
 class Searchable(Protocol):

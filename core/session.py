@@ -30,15 +30,14 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
         if not options.trabajador:
             return 0
     shared = open_database(settings).served and settings.vector_db_url and settings.mock_gestor_url
-    with nullcontext() if shared else _alone(settings), progress_bar() as bar:
+    with nullcontext() if shared else alone(settings), progress_bar() as bar:
         known = call_evidence(settings)
         async with open_pipeline(
             settings, simulate=options.simular, hands=options.concurrencia, evidence=known
         ) as works:
             run = Run(
                 settings.directorio_recursos,
-                _version(),
-                settings.critic_approval_threshold,
+                program_version(),
                 works.hands,
                 options.simular,
                 works.outside.expected,
@@ -46,7 +45,7 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
             )
             stop = asyncio.Event()
             step = (lambda done, total: bar("Incidencias", done, total)) if bar else None
-            with _stopping(stop):
+            with run.told(), stopping(stop):
                 report, path = await _worked(settings, options, works, run, stop, step)
     if not options.simular:
         forget_old(settings)
@@ -67,7 +66,7 @@ async def _worked(
     """A simulation leaves no trace in the queue: what it has decided is to be decided again, and done."""
     selection = Selection(options.buzon, options.limite, options.incidencia)
     if options.simular:
-        return await run.over(await select(works.outside.desk, selection), works.pipeline.work, stop, progress)
+        return await run.over(await select(works.outside.desk, selection), works.work, stop, progress)
     from core.desk_queue import DeskQueue
     from core.privacy import scrub
     from core.queue import open_queue
@@ -76,7 +75,7 @@ async def _worked(
     from core.steps import Json, Steps
 
     desk, tag, grace = works.outside.desk, settings.etiqueta, settings.plazo_parada
-    work = QueuedWork(desk, works.pipeline.work, tag=tag, run=run.id, threshold=run.threshold, scrub=scrub)
+    work = QueuedWork(desk, works.work, tag=tag, run=run.id, scrub=scrub)
 
     async def unless_paused(item: Item, steps: Steps, begun: int) -> Json:
         await works.guard.switch.gate(stop, wait=options.trabajador)
@@ -92,7 +91,7 @@ async def _worked(
 
 
 @contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
+def alone(settings: Settings) -> Iterator[None]:
     """One run at a time over one state folder."""
     settings.directorio_estado.mkdir(parents=True, exist_ok=True)
     lock = FileLock(settings.directorio_estado / "main.lock")
@@ -111,7 +110,7 @@ def _alone(settings: Settings) -> Iterator[None]:
 
 
 @contextmanager
-def _stopping(stop: asyncio.Event) -> Iterator[None]:
+def stopping(stop: asyncio.Event) -> Iterator[None]:
     """The first Ctrl-C or SIGTERM finishes what is in hand; the second Ctrl-C interrupts."""
     loop = asyncio.get_running_loop()
 
@@ -129,7 +128,7 @@ def _stopping(stop: asyncio.Event) -> Iterator[None]:
             loop.remove_signal_handler(number)
 
 
-def _version() -> str:
+def program_version() -> str:
     """The package's, where it is installed as one; the source tree's otherwise."""
     try:
         return version("spai")

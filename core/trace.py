@@ -1,11 +1,16 @@
 """Which run, incident and stage the code is in: read by the logs and by the history of model calls."""
 
+import logging
 import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
+
+from core.spans import spanning
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,18 @@ def timing() -> Iterator[dict[str, float]]:
 
 @contextmanager
 def stage(name: str) -> Iterator[None]:
-    """A stage of one incident's way: named in the trace, its seconds counted."""
-    start = time.perf_counter()
+    """A stage of one incident's way: named in the trace, its seconds counted and logged."""
+    start, failed = time.perf_counter(), True
     try:
-        with tracing(stage=name):
+        with tracing(stage=name), spanning(name):
             yield
+        failed = False
     finally:
+        took = time.perf_counter() - start
         seconds = _timings.get()
         if seconds is not None:
-            seconds[name] += time.perf_counter() - start
+            seconds[name] += took
+        logger.info(
+            "etapa terminada",
+            extra={"action": "stage_done", "stage": name, "ms": round(took * 1000, 1), "failed": failed},
+        )

@@ -11,17 +11,19 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from config import load_settings
+from config import Settings, load_settings
 from core.build import open_tasks
 from core.catalogue import CatalogueEntry, Resolution
 from core.command_line import Parser
 from core.errors import DependencyError, UsageError
+from core.evidence import Evidence
 from core.files import write_whole
+from core.judgement import Calibration
 from core.knowledge import KnowledgeBase
 from core.ports import Embedder
 from core.privacy import strip_identifiers
@@ -29,9 +31,11 @@ from core.search import Candidate, Searcher
 from core.terminal import progress_bar
 from finetune.judgements import JUDGE, LONGEST, Judgements
 from finetune.labelled import LabelledIncident, LabelledSet, labelled_folders, of_split, read_set, sample
+from finetune.model_registry import told
 from llm.embed import E5Use
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS
+from observabilidad.mlflow_server import in_use
 
 Matrix = NDArray[np.float64]
 
@@ -42,6 +46,9 @@ FEATURES = (*SCORES, "logit")
 SAMPLE = {"with": 40, "without": 20, "removed": 20}
 """Incidents per set: with a right entry, without one, with it taken out."""
 CANDIDATES = 3
+EMBEDDING_MODELS = get_args(Settings.model_fields["embedding_model"].annotation)
+JUDGED_FROM = 65
+"""The approval within reach from which the pipeline, as it ships, asks the judge at all."""
 
 
 @dataclass(frozen=True)
@@ -231,6 +238,34 @@ def coefficients(cases: Sequence[Case], embeddings: str, judge: str, prompt: str
     }
 
 
+def distribution(cases: Sequence[Case], fitted: dict[str, Any]) -> dict[str, Any]:
+    """How approval, logit and scores lie among the candidates that the pipeline would have judged, as deciles.
+
+    `edges`: the inner ones; `shares`: of the bins between them. `python -m observabilidad.metrics` compares what is
+    judged with it. Candidates that no judge could lift over `JUDGED_FROM` never reach one, so they do not count.
+    """
+    calibration = Calibration.model_validate(fitted)
+    evidence = [Evidence(**case.evidence) for case in cases]
+    judged = [
+        (case, found)
+        for case, found in zip(cases, evidence, strict=True)
+        if calibration.best_possible(found) >= JUDGED_FROM
+    ]
+    values = {
+        "approval": [calibration.approval(found, case.logit) for case, found in judged],
+        "logit": [case.logit for case, _ in judged],
+        "margin": [found.margin for _, found in judged],
+        "lift": [found.lift for _, found in judged],
+    }
+    return {name: _binned(np.array(found, dtype=float)) for name, found in values.items() if found}
+
+
+def _binned(values: Matrix) -> dict[str, list[float]]:
+    edges = np.unique(np.round(np.percentile(values, range(10, 100, 10)), 4))
+    counts = np.bincount(np.searchsorted(edges, values), minlength=len(edges) + 1)
+    return {"edges": edges.tolist(), "shares": np.round(counts / len(values), 4).tolist()}
+
+
 def main(arguments: list[str] | None = None) -> int:
     """0, or 2 for data or settings that do not serve."""
     parser = Parser(
@@ -250,9 +285,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--juicios", type=Path, default=Path("var/calibracion/juicios.jsonl"), help="juicios ya hechos")
     parser.add_argument("--salida", type=Path, default=Path("core/calibration.json"))
     parser.add_argument(
-        "--vectores", nargs="+", default=["e5+use", "e5"], choices=["e5+use", "e5"], help="qué EMBEDDING_MODEL"
+        "--vectores", nargs="+", default=EMBEDDING_MODELS, choices=EMBEDDING_MODELS, help="qué EMBEDDING_MODEL"
     )
     options = parser.parse_args(arguments)
+    settings = load_settings()
+    tracked = in_use(settings)
     sets = [sampled(folder, options.semilla) for folder in labelled_folders(options.datos)]
     how = {
         "command": f"python -m finetune.calibration --datos DATOS finetune/data --semilla {options.semilla}",
@@ -268,9 +305,13 @@ def main(arguments: list[str] | None = None) -> int:
         cases = [case for labelled in sets for case in search_set(labelled, embedder)]
         judged = asyncio.run(judge_cases(cases, judgements))
         fitted = how | {"pairs": len(judged), "left_out": left_out(judged)}
-        fits.append(coefficients(judged, embeddings, JUDGE, prompt) | {"fitted": fitted})
+        made = coefficients(judged, embeddings, JUDGE, prompt)
+        fits.append(made | {"fitted": fitted | {"distribution": distribution(judged, made)}})
         print(json.dumps(fitted, ensure_ascii=False, indent=1))
-    write_whole(options.salida, json.dumps({"fits": fits}, ensure_ascii=False, indent=1) + "\n")
+    text = json.dumps({"fits": fits}, ensure_ascii=False, indent=1) + "\n"
+    write_whole(options.salida, text)
+    if tracked:
+        print(told(settings, text, "ajuste", options.salida))
     return 0
 
 

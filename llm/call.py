@@ -16,6 +16,7 @@ from core import trace
 from core.errors import Retryable, StageError, Terminal
 from core.model_slots import Slots, unlimited
 from core.reason import Reason
+from core.spans import add_span
 from core.usage import Usage, count
 from llm.history import Call, History
 from llm.model import Provider
@@ -39,10 +40,8 @@ class Reply:
 
     def keep(self, *, error: Reason | None = None, logit: float | None = None) -> None:
         """Write the call to the history: used, or not read because of `error`."""
-        if self._history is not None:
-            self._history.record(
-                replace(self._call, ok=error is None, error=error.value if error else None, logit=logit)
-            )
+        done = replace(self._call, ok=error is None, error=error.value if error else None, logit=logit)
+        _keep(self._history, done)
 
 
 @dataclass(frozen=True)
@@ -100,14 +99,15 @@ class Caller:
         except StageError as error:
             failed = error.reason
             logger.warning(
-                "model call failed",
+                "llamada al modelo fallida",
                 extra={"action": "model_failed", "task": prompt.task, "reason": error.reason.value},
             )
             raise
         finally:
             call = self._measured(call, reply, (time.perf_counter() - started) * 1000, judge)
-            if failed is not None and self.history is not None:
-                self.history.record(replace(call, ok=False, error=failed.value))
+            logger.info("llamada al modelo", extra=_facts(call, prompt, failed))
+            if failed is not None:
+                _keep(self.history, replace(call, ok=False, error=failed.value))
         finish = reply.response_metadata.get("finish_reason") or reply.response_metadata.get("done_reason")
         return Reply(reply, reply.text, finish == "length", call, self.history)
 
@@ -142,6 +142,41 @@ class Caller:
             output_tokens=tokens_out,
             milliseconds=round(milliseconds, 3),
         )
+
+
+def _facts(call: Call, prompt: Prompt, failed: Reason | None) -> dict[str, Any]:
+    """What the log says of a call."""
+    return {
+        "action": "model_called",
+        "task": prompt.task,
+        "model": call.model,
+        "prompt_version": prompt.version,
+        "tokens_in": call.input_tokens,
+        "tokens_out": call.output_tokens,
+        "ms": call.milliseconds,
+        "failed": failed is not None,
+    }
+
+
+def _keep(history: History | None, call: Call) -> None:
+    """In the history, and as a span for whoever collects them."""
+    if history is not None:
+        history.record(call)
+    add_span(
+        call.module,
+        call.milliseconds,
+        call.error or "",
+        modelo=call.model,
+        proveedor=call.provider,
+        prompt=call.prompt,
+        entrada=call.input,
+        # What a model reads off a picture has not been through the hiding of personal data yet.
+        salida=None if '"sha256"' in call.input else call.output,
+        tokens_entrada=call.input_tokens,
+        tokens_salida=call.output_tokens,
+        logit=call.logit,
+        reparacion=call.repair,
+    )
 
 
 def _plain(message: BaseMessage) -> dict[str, object]:

@@ -14,9 +14,10 @@ from core.attachments import Pixels
 
 _SMALL_SIDE = 1000
 """Images up to this side are doubled: letters of 14 px lose the spaces between words otherwise."""
-_BAND = 2000
-_BAND_OVERLAP = 80
-"""A tall capture is read in bands of this many pixels, since the detector would shrink it as a whole."""
+_BAND = 640
+_BAND_OVERLAP = 160
+"""A capture is read in bands of this many pixels: the detector takes memory by the area (0.6 GB for a whole screen, 0.4
+in bands) and would shrink a tall one. What two bands share holds the tallest line."""
 
 Line = tuple[float, float, float, str]
 """Left, top, height in pixels; text."""
@@ -29,7 +30,7 @@ class RapidOcr:
         self._lock = lock if lock is not None else threading.Lock()
         self._threads = threads
         self._engine: Any = None  # the library has no types
-        self.version = f"rapidocr {version('rapidocr-onnxruntime')}/1"
+        self.version = f"rapidocr {version('rapidocr-onnxruntime')}/2"
 
     def read(self, image: Pixels) -> str:
         """RGB pixels to text, lines from top to bottom and from left to right; empty where there is none."""

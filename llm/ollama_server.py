@@ -119,14 +119,16 @@ def refuse_cut_prompt(metadata: Mapping[str, Any], words: int, room: int) -> Non
     if not isinstance(read, int):
         raise Terminal(Reason.MODEL_UNPARSEABLE, "el servidor no dice cuántos tokens ha leído")
     if read < words or read > room:
-        logger.warning("prompt cut by the server", extra={"action": "prompt_cut", "tokens": read, "words": words})
+        logger.warning(
+            "el servidor ha recortado el texto", extra={"action": "prompt_cut", "tokens": read, "words": words}
+        )
         raise Terminal(
             Reason.PROMPT_TOO_LONG, f"Ollama ha recortado el texto ({read} tokens leídos, {words} palabras enviadas)"
         )
 
 
 async def check_ollama(url: str, model: str, context: int) -> None:
-    """Raises `DependencyError` unless Ollama answers, has the model, and the model has room for `context` tokens."""
+    """Raises unless Ollama answers, has the model (`DependencyError`), and it can be used as it is (`UsageError`)."""
     status, listing = await ask("GET", f"{url}/api/tags", _START)
     if status != 200 or not isinstance(listing, dict) or not isinstance(listing.get("models"), list):
         raise DependencyError(f"En {shown(url)} no hay un Ollama (HTTP {status}). {_START}")
@@ -136,7 +138,14 @@ async def check_ollama(url: str, model: str, context: int) -> None:
             f"Ollama, en {shown(url)}, no tiene el modelo {model}. Tráigalo con `ollama pull {model}`."
         )
     status, facts = await ask("POST", f"{url}/api/show", _START, body={"model": model})
-    details = facts.get("model_info") if isinstance(facts, dict) else None
+    if not isinstance(facts, dict):
+        return
+    _require_window(facts, model, context)
+    _require_template(facts, model)
+
+
+def _require_window(facts: Mapping[str, Any], model: str, context: int) -> None:
+    details = facts.get("model_info")
     if not isinstance(details, dict):
         return
     for key, size in details.items():
@@ -144,3 +153,15 @@ async def check_ollama(url: str, model: str, context: int) -> None:
             raise UsageError(
                 f"LLM_CONTEXTO={context}: la ventana de {model} es de {size} tokens. Ponga {size} o menos."
             )
+
+
+def _require_template(facts: Mapping[str, Any], model: str) -> None:
+    """A GGUF imported with `FROM` alone may get a template that passes on the user's words and drops ours."""
+    template = facts.get("template")
+    if not isinstance(template, str) or not template.strip() or facts.get("renderer"):
+        return
+    if ".System" not in template and ".Messages" not in template:
+        raise UsageError(
+            f"El modelo {model} de Ollama no tiene plantilla de chat: no leería las instrucciones. Créelo otra vez con "
+            "un Modelfile que lleve TEMPLATE (en el README hay uno)."
+        )

@@ -111,6 +111,11 @@ class Prompt:
         return [SystemMessage(self.system.fill(safe)), HumanMessage(self.user.fill(safe))]
 
 
+def versions(directory: Path) -> dict[str, str]:
+    """Task -> version of every prompt file of the folder. Raises `UsageError` for one that does not hold."""
+    return {path.stem: Prompt.load(path).version for path in sorted(directory.glob("*.md"))}
+
+
 class _Reader:
     """Reads one file; knows its path and lines for the errors."""
 

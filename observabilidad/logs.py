@@ -1,4 +1,8 @@
-"""The log of record: JSON lines on disk, with the incident, run and stage they belong to; warnings on the terminal."""
+"""The log of record: JSON lines on disk, with the incident, run and stage they belong to; warnings on the terminal.
+
+With a Loki the same lines go there too (`observabilidad.shipping`). `python -m observabilidad.logs reenviar FILE`
+sends a stretch of the record again. `observabilidad.facts` says which lines there are.
+"""
 
 import logging
 import sys
@@ -7,17 +11,32 @@ from datetime import UTC, datetime
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TextIO
-
-from pythonjsonlogger.json import JsonFormatter
+from typing import TYPE_CHECKING, Self, TextIO
 
 from core.trace import current
+from observabilidad.line import JsonLine
+
+if TYPE_CHECKING:
+    from config import Settings
+    from observabilidad.shipping import Limits, LokiHandler
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "spai.jsonl"
 MAX_BYTES = 20 * 1024 * 1024
 KEPT_FILES = 10
 # They tell of every request or model load at INFO, URLs with identifiers among it.
-_NOISY = ("httpx", "httpcore", "urllib3", "asyncio", "uvicorn.access", "qdrant_client", "presidio-analyzer", "RapidOCR")
+_NOISY = (
+    "httpx",
+    "httpcore",
+    "urllib3",
+    "asyncio",
+    "uvicorn.access",
+    "qdrant_client",
+    "presidio-analyzer",
+    "RapidOCR",
+    "bm25s",
+)
 _LEVELS: Mapping[int, str] = {
     logging.DEBUG: "detalle",
     logging.INFO: "info",
@@ -38,26 +57,6 @@ class TraceFilter(logging.Filter):
         if record.exc_info and record.exc_info[0]:
             record.error = record.exc_info[0].__name__  # the traceback itself may be changed to text further on
         return True
-
-
-class _JsonLine(JsonFormatter):
-    """One record, one line: the fixed fields first, in one order, then whatever else the call gave in `extra`."""
-
-    def add_fields(self, log_data: dict[str, Any], record: logging.LogRecord, message_dict: dict[str, Any]) -> None:
-        fixed = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
-            "level": record.levelname,
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        for name in ("action", "incident", "run", "stage", "decision", "ms"):
-            value = getattr(record, name, None)
-            if value is not None and value != "":
-                fixed[name] = value
-        super().add_fields(log_data, record, message_dict)
-        rest = {name: value for name, value in log_data.items() if name not in fixed and value not in (None, "")}
-        log_data.clear()
-        log_data.update(fixed | rest)
 
 
 class _RecordFile(RotatingFileHandler):
@@ -139,9 +138,10 @@ class _Outputs(logging.Handler):
 class Logs:
     """The log in force; `close` puts logging back as it was. Also a context manager."""
 
-    def __init__(self, path: Path, outputs: logging.Handler) -> None:
+    def __init__(self, path: Path, outputs: logging.Handler, loki: "LokiHandler | None" = None) -> None:
         self.path = path
         self._outputs = outputs
+        self._loki = loki
         self._open = True
         root = logging.getLogger()
         self._levels = {name: logging.getLogger(name).level for name in ("", *_NOISY)}
@@ -152,15 +152,34 @@ class Logs:
         logging.captureWarnings(True)
 
     def close(self) -> None:
-        """Writes out, closes the file, takes our handler away. A second call does nothing."""
+        """Sends and writes out what is left, closes the file, takes our handler away. A second call does nothing."""
         if not self._open:
             return
         self._open = False
+        if self._loki:
+            self._loki.close()
+            self._tell(self._loki)
         logging.captureWarnings(False)
         logging.getLogger().removeHandler(self._outputs)
         self._outputs.close()
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
+
+    def _tell(self, loki: "LokiHandler") -> None:
+        """What did not reach Loki, and how it gets there."""
+        shipped = loki.shipped()
+        if not shipped.lost:
+            return
+        since = datetime.fromtimestamp(shipped.oldest_lost / 1e9, UTC).isoformat(timespec="seconds")
+        logger.warning(
+            "%d de %d líneas del registro no han llegado a Loki; están en el disco. Cuando Loki responda: "
+            "python -m observabilidad.logs reenviar %s --desde %s",
+            shipped.lost,
+            shipped.lost + shipped.sent,
+            self.path,
+            since,
+            extra={"action": "loki_incomplete", "lost": shipped.lost, "sent": shipped.sent, "since": since},
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -171,16 +190,34 @@ class Logs:
         self.close()
 
 
-def configure_logs(directory: Path, *, verbose: bool = False, to_stderr: bool = True) -> Logs:
-    """Logs to `directory/spai.jsonl` (rotated) from INFO, and to the terminal from WARNING, or INFO with `verbose`.
+def open_logs(settings: "Settings", *, verbose: bool = False) -> Logs:
+    """The log of these settings."""
+    return configure_logs(
+        settings.directorio_estado / "logs",
+        verbose=verbose,
+        loki_url=settings.loki_url,
+        environment=settings.entorno.value,
+    )
 
-    Personal data is taken out of every record before any handler formats it.
+
+def configure_logs(
+    directory: Path,
+    *,
+    verbose: bool = False,
+    to_stderr: bool = True,
+    loki_url: str | None = None,
+    environment: str = "DESA",
+    limits: "Limits | None" = None,
+) -> Logs:
+    """Logs to `directory/spai.jsonl` (rotated) from INFO, to the terminal from WARNING, or INFO with `verbose`.
+
+    With `loki_url` also to Loki, under the label `environment`, within `limits`. Personal data is taken out of every
+    record before any handler formats it.
     """
     from core.privacy import RedactingFilter  # heavy recognisers: not for `--help`
 
     path = directory / FILE_NAME
     record = _RecordFile(path)
-    record.setFormatter(_JsonLine(json_ensure_ascii=False))
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -191,7 +228,30 @@ def configure_logs(directory: Path, *, verbose: bool = False, to_stderr: bool = 
         terminal.setLevel(logging.INFO if verbose else logging.WARNING)
         terminal.setFormatter(_Readable())
         handlers.append(terminal)
+    loki = _loki(loki_url, environment, limits) if loki_url else None
+    if loki:
+        handlers.append(loki)
+    formatter = JsonLine()
+    for handler in filter(None, (record, loki)):
+        handler.setFormatter(formatter)
     outputs = _Outputs(handlers)
+    if loki:
+        from observabilidad.loki import SendingFilter
+
+        outputs.addFilter(SendingFilter())
     outputs.addFilter(TraceFilter())
     outputs.addFilter(RedactingFilter())
-    return Logs(path, outputs)
+    return Logs(path, outputs, loki)
+
+
+def _loki(url: str, environment: str, limits: "Limits | None") -> "LokiHandler":
+    from observabilidad.loki import Loki  # OpenTelemetry takes a quarter of a second to load
+    from observabilidad.shipping import LokiHandler
+
+    return LokiHandler(Loki(url, environment), limits)
+
+
+if __name__ == "__main__":
+    from observabilidad.resend import main
+
+    sys.exit(main())

@@ -138,3 +138,17 @@ def test_the_queue_is_measured_with_and_without() -> None:
     assert flat.value > 0
     assert memory.value < 200
     assert added.value > 0
+
+
+@pytest.mark.slow
+def test_the_log_is_measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("bench.record._BEFORE_S", 0.2)
+    monkeypatch.setattr("bench.record._AFTER_S", 0.5)
+    monkeypatch.setattr("bench.record._COSTED", 100)
+    target = tmp_path / "b.json"
+    assert door.main(["--solo", "registro", "--corte", "0.3", "--json", str(target)]) == 0
+    found = json.loads(target.read_text("utf-8"))["medidas"]
+    assert len(found) == 7
+    missing = next(item for item in found if "faltan tras reenviar" in item["name"])
+    assert missing["value"] == 0
+    assert "no han llegado a Loki" in found[4]["facts"]["dicho"][0]

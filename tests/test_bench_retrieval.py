@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bench.retrieval import GRID, NAMES, Found, KeptVectors, fitted_elsewhere, search
-from core.search import WEIGHTS
+from core.evidence import WEIGHTS
 from finetune.labelled import read_set
 from tests.core.hash_embedder import HashEmbedder
 

@@ -138,7 +138,7 @@ def test_personal_data_reaches_neither_file_nor_terminal(
     assert len(_lines(log)) == 1
 
 
-@pytest.mark.parametrize("name", ["httpx", "httpcore"])
+@pytest.mark.parametrize("name", ["httpx", "httpcore", "bm25s"])
 def test_library_chatter_stays_out(log: Logs, name: str) -> None:
     logging.getLogger(name).info("HTTP Request: GET http://127.0.0.1/api/poliza/123456789")
     logging.getLogger(name).warning("retrying")

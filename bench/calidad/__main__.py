@@ -10,6 +10,7 @@ from pathlib import Path
 from bench.calidad.baselines import Encode
 from bench.calidad.run import Plan, measure
 from bench.calidad.tables import grids, legend
+from bench.calidad.tracked import as_run
 from bench.result import commit
 from config import ROOT, load_settings
 from core.build import open_embedder
@@ -17,7 +18,11 @@ from core.command_line import Parser, exit_code
 from core.files import write_whole
 from core.ports import Vectors
 from core.terminal import progress_bar
+from finetune.runs import told
 from llm.native import LOCK, threads
+from llm.prompt import versions
+from llm.tasks import PROMPTS
+from observabilidad.mlflow_server import in_use
 
 _WIDE = 160
 _EXAMPLES = """\
@@ -79,6 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _work(plan: Plan, provider: str | None, target: Path) -> None:
     settings = load_settings(llm_provider=provider) if provider else load_settings()
+    tracked = in_use(settings)  # a wrong setting stops it before the hour of work, not after
     now = datetime.now().astimezone()
     with progress_bar() as bar:
         measured = asyncio.run(measure(plan, settings, open_embedder(settings), bar, open_minilm()))
@@ -86,11 +92,18 @@ def _work(plan: Plan, provider: str | None, target: Path) -> None:
         "fecha": now.isoformat(timespec="seconds"),
         "commit": commit(ROOT),
         "procesadores": threads(),
+        "proveedor": settings.provider,
+        "muestra": plan.judged,
+        "particion": plan.split,
+        "prompts": versions(PROMPTS),
         **measured,
     }
     write_whole(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
     _show(result)
     print(f"Resultado: {target}")
+    if tracked:
+        with as_run(result, target) as record:
+            print(told(settings, record, target))
 
 
 def open_minilm() -> Encode:

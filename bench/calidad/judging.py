@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.calidad.metrics import auroc, average_precision, calibration, reliability
+from core.evidence import Evidence
 from core.judgement import Calibration
-from core.search import Evidence
 from finetune.calibration import Case
 from finetune.judgements import Judgements
 from finetune.labelled import LabelledSet, Pair

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.judgement.bound import Trial, certify
+
 Flags = NDArray[np.bool_]
 RISKS = (0.01, 0.02, 0.05, 0.10)
 """Shares of the automatic actions allowed to be wrong."""
@@ -51,25 +53,12 @@ class Decisions:
                 best, most = threshold, k
         return best
 
-    def certified(self, risk: float, confidence: float = 0.9) -> float | None:
-        """The lowest threshold whose risk is at most `risk` with `confidence`; None when none can be certified.
-
-        Clopper-Pearson's upper bound, tested from the highest threshold down until the first that fails (fixed
-        sequence: Learn then Test, Angelopoulos et al. 2021). Thresholds with too few actions to certify anything even
-        without an error are passed over: that does not look at the outcomes.
-        """
-        from scipy.stats import beta
-
-        needed = np.log(1 - confidence) / np.log(1 - risk)
-        found = None
-        for row in range(len(self.thresholds) - 1, -1, -1):
-            n, k = int(self.acted[row].sum()), int(self.right[row].sum())
-            if n < needed:
-                continue
-            if k == 0 or beta.ppf(confidence, n - k + 1, k) > risk:
-                break
-            found = self.thresholds[row]
-        return found
+    def certified(self, risk: float) -> float | None:
+        """The threshold that the product would certify from these outcomes; None when it would certify none."""
+        counts = zip(self.thresholds, self.acted.sum(axis=1), self.right.sum(axis=1), strict=True)
+        trials = [Trial(threshold, int(n), int(n - k)) for threshold, n, k in counts if n]
+        found = certify(trials[::-1], risk)
+        return found.trial.threshold if found else None
 
     def curve(self) -> list[dict[str, Any]]:
         """Coverage and wrong share at every threshold at which anything is done."""

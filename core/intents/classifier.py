@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DependencyError
+from core.evidence import WEIGHTS
 from core.files import atomic_writer
 from core.intents.catalogue import Intent
 from core.ports import Embedder, Vectors
-from core.search import WEIGHTS
 
 logger = logging.getLogger(__name__)
 

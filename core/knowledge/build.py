@@ -112,7 +112,7 @@ def rebuild(shelf: Shelf, embedder: Embedder, rows: Sequence[Row], progress: Pro
             shelf.discard(collection)
         raise
     shelf.publish(collection)
-    logger.info("knowledge base swapped", extra={"action": "knowledge_swapped", "collection": collection})
+    logger.info("base de conocimiento cambiada", extra={"action": "knowledge_swapped", "collection": collection})
     return collection
 
 

@@ -111,7 +111,9 @@ def mend_meta(path: Path) -> None:
     if _readable(meta):
         return
     if _readable(good):
-        logger.warning("knowledge index restored", extra={"action": "meta_restored", "path": str(meta)})
+        logger.warning(
+            "índice de la base de conocimiento repuesto", extra={"action": "meta_restored", "path": str(meta)}
+        )
         write_whole(meta, good.read_bytes())
     elif not _has_collections(path):
         write_whole(meta, _EMPTY_META)
@@ -152,7 +154,9 @@ def faster_commits(client: QdrantClient, collection: str) -> None:
         try:
             connection.execute("PRAGMA journal_mode=WAL").fetchall()
         except sqlite3.OperationalError:
-            logger.info("no write-ahead log", extra={"action": "wal_unavailable", "collection": collection})
+            logger.info(
+                "sin registro de escritura anticipada", extra={"action": "wal_unavailable", "collection": collection}
+            )
         finally:
             connection.close()
 

@@ -27,10 +27,15 @@ class Phase(StrEnum):
     """A person said no."""
     UNDONE = "undone"
     """Done, and put back."""
+    LEFT = "left"
+    """Decided not to be done: kept for what was found, so that a label said later can teach something."""
 
 
 LIVE = (Phase.SENT, Phase.UNKNOWN)
 """Phases to be settled by reading before anything else is done with the incident."""
+
+JUDGED_WITH = "juicio"
+"""Key of the evidence under which stand the row's kind, the calibration's fingerprint and the judge's name."""
 
 UNDO = "deshacer"
 """The kind of a decision that puts another one back."""
@@ -42,6 +47,8 @@ class Label(StrEnum):
     RIGHT = "acertada"
     REVERTED = "revertida"
     REOPENED = "reabierta"
+    WRONG = "equivocada"
+    """A person's word on an action, or on a row that was not acted on."""
 
 
 class Record(BaseModel):
@@ -69,7 +76,7 @@ class Record(BaseModel):
     """By which right: `automatica`, `propuesta` (a person approved or is to) or `persona` (ordered by one)."""
     reason: str = ""
     evidence: str = "{}"
-    """JSON: scores, and ids of the other rows found."""
+    """JSON: scores, ids of the other rows found, and what they were judged with."""
     state_before: str = ""
     mailbox_before: str = ""
     state_after: str = ""

@@ -57,6 +57,8 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE {at}decisions ADD COLUMN evidence TEXT NOT NULL DEFAULT '{{}}'",
         "CREATE INDEX decisions_by_phase ON {at}decisions (phase, created)",
     ),
+    # Phase `left` and label `equivocada` are in use from here on: an older program would not know them.
+    ("CREATE INDEX outcomes_by_incident ON {at}outcomes (incident)",),
 )
 """Number n brings the tables from version n - 1 to n. Never edited once released; the next one is added."""
 

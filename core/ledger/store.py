@@ -1,5 +1,6 @@
 """The ledger's tables as the domain uses them. Every change of phase says from which phases it may start."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from core.ledger import schema
 from core.ledger.record import Label, LabelledOutcome, Phase, Record
 from core.ledger.schema import controls, decisions, outcomes
 
+logger = logging.getLogger(__name__)
+
 AUTOMATIC = "automatica"
 """The autonomy that counts towards the caps."""
 _ACTED = (Phase.INTENDED, Phase.SENT, Phase.UNKNOWN, Phase.CONFIRMED, Phase.UNDONE)
@@ -32,6 +35,11 @@ class Scope(StrEnum):
 
 Caps = dict[Scope, int]
 """Most automatic actions in any 60 minutes; a scope that is missing has no cap."""
+
+
+def _text(when: datetime) -> str:
+    """As the tables have it: texts that sort as the times do."""
+    return when.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def _utc() -> datetime:
@@ -66,7 +74,7 @@ class Ledger:
 
     def now(self, ago: timedelta = timedelta()) -> str:
         """The present time as the tables have it, or that long ago."""
-        return (self._now().astimezone(UTC) - ago).isoformat(timespec="seconds")
+        return _text(self._now() - ago)
 
     # Decisions
 
@@ -78,6 +86,15 @@ class Ledger:
     def of_incident(self, incident: str) -> list[Record]:
         """All decisions on an incident, oldest first."""
         return self._records(decisions.c.incident == incident)
+
+    def between(self, since: datetime | None, until: datetime | None) -> list[Record]:
+        """Decisions made at `since` or later and before `until`, both aware, oldest first; None: no bound."""
+        bounds: list[sa.ColumnElement[bool]] = [sa.true()]
+        if since is not None:
+            bounds.append(decisions.c.created >= _text(since))
+        if until is not None:
+            bounds.append(decisions.c.created < _text(until))
+        return self._records(sa.and_(*bounds))
 
     def unsettled(self, dead: timedelta = timedelta(minutes=10)) -> list[Record]:
         """Decisions of which nobody could say whether they took effect, oldest first.
@@ -102,7 +119,7 @@ class Ledger:
 
         A decision that is known already starts again only from the phases of `again`; otherwise it is left as it is.
         """
-        with self._writing() as connection:
+        with self.writing() as connection:
             full = self._full(connection, record, caps) if record.autonomy == AUTOMATIC else None
             if full is None:
                 self._put(connection, record.model_copy(update={"phase": Phase.INTENDED}), again)
@@ -110,13 +127,18 @@ class Ledger:
 
     def propose(self, record: Record) -> None:
         """Keep it for a person; one that is known already, unless it was refused, is left as it is."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             self._put(connection, record.model_copy(update={"phase": Phase.PROPOSED}), (Phase.REFUSED, Phase.INTENDED))
+
+    def leave(self, record: Record) -> None:
+        """Keep what was found for an incident that is left to a person; looked at again, the later finding counts."""
+        with self.writing() as connection:
+            self._put(connection, record.model_copy(update={"phase": Phase.LEFT}), (Phase.LEFT,))
 
     def move(self, decision: str, before: Collection[Phase], after: Phase, **values: Any) -> bool:
         """Set the phase, and the columns of `values`, if it is in one of `before`; whether it was."""
         query = sa.update(decisions).where(decisions.c.id == decision, decisions.c.phase.in_(list(before)))
-        with self._writing(alone=False) as connection:
+        with self.writing(alone=False) as connection:
             return connection.execute(query.values(phase=after, **values)).rowcount == 1
 
     def _put(self, connection: sa.Connection, record: Record, again: Collection[Phase]) -> None:
@@ -148,7 +170,7 @@ class Ledger:
         return None
 
     def _records(self, condition: sa.ColumnElement[bool]) -> list[Record]:
-        with self._reading() as connection:
+        with self.reading() as connection:
             query = sa.select(decisions).where(condition).order_by(decisions.c.created, decisions.c.id)
             return [Record.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
@@ -157,12 +179,15 @@ class Ledger:
     def label(self, record: Record, label: Label, who: str, reason: str = "") -> bool:
         """Write down what turned out; False when that was written before."""
         said = {"decision": record.id, "incident": record.incident, "entry": record.entry, "who": who, "reason": reason}
-        with self._writing() as connection:
+        with self.writing() as connection:
             known = sa.select(outcomes.c.label).where(outcomes.c.decision == record.id, outcomes.c.label == label)
             if connection.scalar(known) is not None:
                 return False
             connection.execute(sa.insert(outcomes).values(label=label, said=self.now(), **said))
-            return True
+        told = {"incident": record.incident, "decision": record.id, "row": record.entry, "kind": record.kind}
+        judged = {"approval": record.approval, "autonomy": record.autonomy}
+        logger.info("desenlace", extra={"action": "outcome", "label": label.value, **told, **judged})
+        return True
 
     def outcomes(self, *, incident: str | None = None, entry: str | None = None) -> list[LabelledOutcome]:
         """What turned out, of one incident or catalogue row or of all, oldest first."""
@@ -171,7 +196,7 @@ class Ledger:
             query = query.where(outcomes.c.incident == incident)
         if entry is not None:
             query = query.where(outcomes.c.entry == entry)
-        with self._reading() as connection:
+        with self.reading() as connection:
             return [LabelledOutcome.model_validate(dict(row)) for row in connection.execute(query).mappings()]
 
     # Switches
@@ -179,31 +204,33 @@ class Ledger:
     def control(self, name: str) -> Control | None:
         """A switch, None if it was never set."""
         query = sa.select(controls.c.value, controls.c.who, controls.c.said).where(controls.c.name == name)
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).one_or_none()
         return Control(*row) if row else None
 
     def set_control(self, name: str, value: str, who: str) -> None:
         """Set a switch."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(sa.delete(controls).where(controls.c.name == name))
             connection.execute(sa.insert(controls).values(name=name, value=value, who=who, said=self.now()))
 
     def forget(self, age: timedelta) -> int:
         """Delete what is older; returns how many decisions went."""
         limit = self.now(age)
-        with self._writing(alone=False) as connection:
+        with self.writing(alone=False) as connection:
             gone = connection.execute(sa.delete(decisions).where(decisions.c.created < limit)).rowcount
             connection.execute(sa.delete(outcomes).where(outcomes.c.said < limit))
             return gone
 
     @contextmanager
-    def _reading(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to query with."""
         with self._explained(), self._engine.connect() as connection:
             yield connection
 
     @contextmanager
-    def _writing(self, *, alone: bool = True) -> Iterator[sa.Connection]:
+    def writing(self, *, alone: bool = True) -> Iterator[sa.Connection]:
+        """A transaction, committed at the block's end; `alone`: no other that reads first may run beside it."""
         with self._explained(), self._engine.connect() as connection:
             migrations.begin(connection, alone=alone)
             yield connection

@@ -112,7 +112,9 @@ class History:
         self._writer.join()
         self._connection.close()
         if self._lost:
-            logger.error("model calls lost from the history", extra={"action": "history_lost", "calls": self._lost})
+            logger.error(
+                "llamadas al modelo que faltan en el histórico", extra={"action": "history_lost", "calls": self._lost}
+            )
 
     def _write_all(self) -> None:
         """The writer thread."""
@@ -153,7 +155,9 @@ class History:
                     self._connection.execute("ROLLBACK")
         except sqlite3.Error as error:
             if not self._failing:
-                logger.warning("history cannot be written", extra={"action": "history_failing", "error": str(error)})
+                logger.warning(
+                    "no se puede escribir el histórico", extra={"action": "history_failing", "error": str(error)}
+                )
             self._failing = True
             return False
         self._failing = False

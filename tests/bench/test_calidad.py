@@ -54,7 +54,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> Model:
     model = Model()
     monkeypatch.setattr(run, "open_judge", model.open)
     seen = Calibration(
-        embeddings="e5+use", judge=JUDGE, prompt="p", intercept=-1.0, logit=1.5, logit_range=(-3.0, 3.0),
+        embeddings="e5+use+minilm", judge=JUDGE, prompt="p", intercept=-1.0, logit=1.5, logit_range=(-3.0, 3.0),
         scores={"bm25": 1.0, "margin": 1.0}, fitted={"sets": ["uno", "dos"]},
     )  # fmt: skip
     monkeypatch.setattr(run, "load_calibration", lambda embeddings: seen)

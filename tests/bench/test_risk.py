@@ -40,8 +40,8 @@ def test_none_without_any_right_action() -> None:
 
 
 def test_too_few_certify_nothing() -> None:
-    assert by_score([0.9] * 44, [True] * 44, [True] * 44).certified(0.05) is None
-    assert by_score([0.9] * 45, [True] * 45, [True] * 45).certified(0.05) == 0.9
+    assert by_score([0.9] * 58, [True] * 58, [True] * 58).certified(0.05) is None
+    assert by_score([0.9] * 59, [True] * 59, [True] * 59).certified(0.05) == 0.9
 
 
 @given(st.integers(0, 2**31), st.sampled_from([(0.01, 0.02), (0.02, 0.05), (0.05, 0.2)]))
@@ -60,7 +60,7 @@ def test_certified_thresholds_hold_on_the_other_half() -> None:
     right = rng.random(2000) < 0.75 + scores / 4
     trials = split_trials(by_score(scores.tolist(), right.tolist(), [True] * 2000, most=20), 0.1, 20, 1)
     assert trials["certificadas"] >= 15
-    assert trials["dentro"] >= 17
+    assert trials["dentro"] >= 19
     assert trials["cobertura"] > 0.1
 
 

@@ -8,13 +8,14 @@ import pytest
 from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import CriticLoop, Limits, Status, Verdict
 from core.errors import Retryable
+from core.evidence import Evidence
 from core.judgement import Calibration
 from core.knowledge import KnownEntry
 from core.knowledge.entry import prepare
-from core.marks import Mark
+from core.marks import Mark, was_tried
 from core.ports import Capabilities, Critique
 from core.reason import Reason
-from core.search import Candidate, Evidence
+from core.search import Candidate
 from core.trace import timing
 
 OWN = "palabras de la incidencia"
@@ -101,7 +102,7 @@ async def _decide(
     searcher: FixedSearcher, tasks: ScriptedTasks, marks: Collection[Mark] = (), retries: int = 2, judged: int = 3
 ) -> Verdict:
     loop = CriticLoop(searcher, tasks, CALIBRATION, Limits(threshold=65, retries=retries, judged=judged))
-    return await loop.decide("texto para el modelo", OWN, marks)
+    return await loop.decide("texto para el modelo", OWN, lambda row: was_tried(row.id, row.solution, marks))
 
 
 async def test_approved() -> None:
@@ -118,6 +119,19 @@ async def test_approved() -> None:
     assert searcher.searched == [([OWN], set())]
     assert tasks.reworded == []
     assert set(seconds) == {"search", "judge", "choose", "critic"}
+
+
+async def test_every_judgement_and_rejection_is_told_in_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        await _decide(FixedSearcher([_candidate(A), _candidate(B, 0.4)]), ScriptedTasks({"a": NO, "b": -6.0}))
+    told = [vars(record) for record in caplog.records]
+    judged = [facts for facts in told if facts.get("action") == "judged"]
+    assert [(facts["row"], facts["logit"], facts["bm25"], facts["attempt"]) for facts in judged] == [
+        (A.id, NO, 0.5, 1),
+        (B.id, -6.0, 0.4, 1),
+    ]
+    (rejected,) = [facts for facts in told if facts.get("action") == "critic_rejected"]
+    assert (rejected["row"], rejected["approval"], rejected["reason"]) == (A.id, 1, "BELOW_THRESHOLD")
 
 
 async def test_a_row_for_people_says_so() -> None:
@@ -329,3 +343,20 @@ async def test_too_few_logits_are_an_error() -> None:
 
     with pytest.raises(ValueError, match="shorter"):
         await _decide(FixedSearcher([_candidate(A), _candidate(B)]), Short({}))
+
+
+@pytest.mark.parametrize(
+    ("own", "threshold", "status"),
+    [
+        pytest.param({"cierre": 96}, 65, Status.REJECTED, id="a stricter one of its own"),
+        pytest.param({"cierre": 95}, 100, Status.APPROVED, id="a laxer one of its own"),
+        pytest.param({"en espera": 99}, 65, Status.APPROVED, id="another kind's"),
+    ],
+)
+async def test_a_kind_may_have_a_threshold_of_its_own(own: dict[str, int], threshold: int, status: Status) -> None:
+    tasks = ScriptedTasks({"a": SURE})
+    loop = CriticLoop(FixedSearcher([_candidate(A)]), tasks, CALIBRATION, Limits(threshold, 0, 3, by_kind=own))
+    verdict = await loop.decide("texto para el modelo", OWN)
+    assert verdict.status is status
+    assert [rejection.threshold for rejection in verdict.rejections] == ([96] if status is Status.REJECTED else [])
+    assert verdict.basis == (CALIBRATION.fingerprint, tasks.model_name)

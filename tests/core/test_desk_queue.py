@@ -14,7 +14,8 @@ from core.database import Database
 from core.desk_queue import DeskQueue
 from core.errors import Retryable, UsageError
 from core.incident import Incident
-from core.queue import open_queue
+from core.past_work import past_work
+from core.queue import open_past, open_queue
 from core.queued_work import as_item
 from core.reason import Reason
 from core.records import Item
@@ -55,7 +56,7 @@ class World:
         self.stop.clear()
         self.worked.clear()
         async with open_queue(Database(self.folder), self._work, hands=2, stop=self.stop) as queue:
-            desk_queue = DeskQueue(queue, self.desk, TAG, Run(self.folder / "r", "1", 65, 2), 30)
+            desk_queue = DeskQueue(queue, self.desk, TAG, Run(self.folder / "r", "1", 2), 30)
             if serve:
                 report, _ = await desk_queue.serve(selection, 5.0, 0.05, self.stop)
             else:
@@ -150,3 +151,38 @@ async def test_a_worker_outlives_a_desk_that_is_down_and_reports_at_its_stop(tmp
     assert sorted(world.rejected) == [f"INC-{n}" for n in range(4)]
     [path] = (tmp_path / "r" / "reportes").iterdir()
     assert json.loads(path.read_text("utf-8"))["ejecucion"] == report.ejecucion
+
+
+async def test_every_look_at_the_desk_tells_how_long_the_queue_is(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(tmp_path, _incidents(3))
+    with caplog.at_level("INFO"):
+        await world.run()
+        world.desk.touch("INC-1")
+        await world.run()
+    told = [vars(line) for line in caplog.records if vars(line).get("action") == "desk_listed"]
+    assert [(facts["open"], facts["added"], facts["waiting"]) for facts in told] == [(3, 3, 3), (3, 1, 1)]
+
+
+async def test_the_queue_s_past_is_read_while_it_works_and_after(tmp_path: Path) -> None:
+    world = World(tmp_path, _incidents(2))
+    during: list[str] = []
+
+    def look(code: str) -> None:
+        with open_past(Database(tmp_path)) as client:
+            assert client
+            during.extend(work.status for work in past_work(client, code))
+
+    with open_past(Database(tmp_path)) as client:
+        assert client is None
+    assert list(tmp_path.iterdir()) == []
+    world.on_work = look
+    await world.run()
+    assert during == ["PENDING", "PENDING"]
+    with open_past(Database(tmp_path)) as client:
+        assert client
+        [work] = past_work(client, "INC-1")
+        assert past_work(client, "INC") == []
+    assert (work.status, work.output["resultado"]["codIncidencia"]) == ("SUCCESS", "INC-1")
+    assert work.queued <= work.updated

@@ -7,7 +7,6 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +14,13 @@ import pytest
 from filelock import FileLock
 from qdrant_client import QdrantClient
 
-from core.backup import create_backup, restore_backup
 from core.catalogue import CatalogueEntry, Resolution
 from core.errors import DependencyError, Retryable, UsageError
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable, Point, Shelf, open_client
 from core.knowledge.client import LAST_GOOD_META, LOCK, META
 from core.knowledge.entry import EXAMPLES
 from core.reason import Reason
-from tests.core import qdrant_server
+from tests.core import knowledge_contract, qdrant_server
 from tests.core.hash_embedder import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
@@ -415,34 +413,15 @@ def test_neither_folder_nor_server() -> None:
 def test_a_server_is_driven_by_the_same_code(unused_tcp_port: int, tmp_path: Path) -> None:
     with qdrant_server.running(unused_tcp_port) as url, open_client(None, url) as client:
         knowledge = KnowledgeBase(client, HashEmbedder())
-        with pytest.raises(KnowledgeMissing):
-            knowledge.entries()
-        with pytest.raises(KnowledgeMissing):
-            knowledge.get(_entry(1).id)
-        first = knowledge.build(_entries(300))
-        assert knowledge.build([*_entries(299)[1:], _entry(0, solution="otra")]).removed == 1
-        second = knowledge.build(_entries(290), full=True)
-        assert second.collection != first.collection
-        assert _collections(client) == [second.collection]
-        assert set(knowledge.entries()) == {entry.id for entry in _entries(290)}
-        vectors = {name: m[0] for name, m in knowledge.embedder.queries(["Pólizas: problema 7"]).items()}
-        nearest = knowledge.nearest(vectors, 3)
-        assert nearest["a"][0] == (_entry(7).id, pytest.approx(1.0, abs=1e-5))
-        stored = knowledge.vectors([entry_id for entry_id, _ in nearest["b"]])
-        again = {entry_id: float(rows["b"] @ vectors["b"]) for entry_id, rows in stored.items()}
-        assert again == pytest.approx(dict(nearest["b"]), abs=1e-5)
-
-        now = datetime(2025, 1, 2, tzinfo=UTC)
-        create_backup(knowledge.shelf, [], tmp_path / "c", now=now)
-        knowledge.build(_entries(2))
-        restored = restore_backup(knowledge.shelf, tmp_path / "c", now=now)
-        assert _collections(client) == [restored.collection]
-        assert len(knowledge.entries()) == 290
-        with pytest.raises(Retryable) as caught:
-            knowledge.nearest({"c": vectors["a"]}, 3)
-        assert caught.value.reason is Reason.KNOWLEDGE_UNAVAILABLE
+        knowledge_contract.holds(knowledge, client, tmp_path)
+        knowledge_contract.a_refusal_is_retryable(knowledge)
     with pytest.raises(KnowledgeUnavailable):
         knowledge.entries()
+
+
+def test_a_folder_is_driven_by_the_same_code(tmp_path: Path) -> None:
+    with open_client(tmp_path / "q", None) as client:
+        knowledge_contract.holds(KnowledgeBase(client, HashEmbedder()), client, tmp_path)
 
 
 @pytest.mark.faults
@@ -493,7 +472,7 @@ _CHILD = """
 import sys
 from pathlib import Path
 from core.knowledge import KnowledgeBase, Shelf, open_client
-from tests.core import qdrant_server
+from tests.core import knowledge_contract, qdrant_server
 from tests.core.hash_embedder import HashEmbedder
 from tests.core.test_knowledge import _entry
 

@@ -15,6 +15,7 @@ from core.catalogue import Resolution, read_catalogue
 from core.closed import Skip
 from core.critic_loop import Proposal, Status, Verdict
 from core.errors import DependencyError, Retryable, StageError, Terminal
+from core.evidence import Evidence
 from core.incident import Incident
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable
 from core.maintenance import Mined, Miner
@@ -24,7 +25,7 @@ from core.ports import Suggestion
 from core.privacy import PersonalData
 from core.proposed_row import ProposedRow
 from core.reason import Reason
-from core.search import Candidate, Evidence
+from core.search import Candidate
 from core.usage import Usage
 from tests.core.closed_incidents import (
     KNOWN,

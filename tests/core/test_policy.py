@@ -9,7 +9,7 @@ import pytest
 from core.errors import UsageError
 from core.incident import Incident
 from core.ledger import Scope
-from core.policy import Autonomy, Policy, ineligible, priority, read_policy
+from core.policy import Autonomy, Policy, priority, read_policy
 from core.reason import Reason
 
 
@@ -17,28 +17,32 @@ def incident(**fields: object) -> Incident:
     return Incident.model_validate({"codIncidencia": "I1", "descripcion": "no imprime", "estado": "Abierta"} | fields)
 
 
+def _refused(given: Incident, text_limit: int) -> Reason | None:
+    return next(iter(Policy().refusals(given, text_limit, "[SPAI] ")), None)
+
+
 @pytest.mark.parametrize(
     "status", ["Resuelta", "RESUELTO", "Cerrada", "Cancelada", "anulada", "Finalizado", "Solucionada", "Closed"]
 )
 def test_ended_is_not_ours(status: str) -> None:
-    assert ineligible(incident(estado=status), 100) is Reason.NOT_OPEN
+    assert _refused(incident(estado=status), 100) is Reason.NOT_OPEN
 
 
 @pytest.mark.parametrize("status", ["En espera", "EN  ESPERA", "Pendiente de implantar", "PENDIENTE_IMPLANTAR"])
 def test_waiting_is_left_waiting(status: str) -> None:
-    assert ineligible(incident(estado=status), 100) is Reason.WAITING
+    assert _refused(incident(estado=status), 100) is Reason.WAITING
 
 
 @pytest.mark.parametrize("status", ["Abierta", "", None, "Pendiente", "Reabierta", "Asignada", "Nueva"])
 def test_other_states_are_worked(status: str | None) -> None:
-    assert ineligible(incident(estado=status), 100) is None
+    assert _refused(incident(estado=status), 100) is None
 
 
 def test_text_is_counted_over_all_fields() -> None:
     history = [{"NotasResolucion": "cc", "detalle": "ddd"}]
     found = incident(titulo="a", descripcion="bb", historial=history)
-    assert ineligible(found, 8) is None
-    assert ineligible(found, 7) is Reason.TEXT_TOO_LONG
+    assert _refused(found, 8) is None
+    assert _refused(found, 7) is Reason.TEXT_TOO_LONG
 
 
 @pytest.mark.parametrize(
@@ -50,14 +54,14 @@ def test_text_is_counted_over_all_fields() -> None:
     ],
 )
 def test_no_text_is_said(fields: dict[str, object]) -> None:
-    assert ineligible(incident(**fields), 100) is Reason.EMPTY_TEXT
+    assert _refused(incident(**fields), 100) is Reason.EMPTY_TEXT
 
 
 @pytest.mark.parametrize(
     "entry", [{"adjuntos": ["c.png"]}, {"adjuntos": [{"nombre": "c.png"}]}, {"detalle": "no va"}], ids=str
 )
 def test_an_attachment_or_a_note_is_something_to_read(entry: dict[str, object]) -> None:
-    assert ineligible(incident(descripcion="", historial=[entry]), 100) is None
+    assert _refused(incident(descripcion="", historial=[entry]), 100) is None
 
 
 def test_queue_order() -> None:
@@ -77,7 +81,7 @@ def test_queue_order() -> None:
 @pytest.mark.parametrize("status", ["En curso", "EN PROCESO", "En tratamiento por N2"])
 def test_what_a_person_works_is_left_alone(status: str) -> None:
     incident = Incident(code="INC-1", status=status, description="No imprime")
-    assert ineligible(incident, 1000) is Reason.WORKED_BY_PERSON
+    assert _refused(incident, 1000) is Reason.WORKED_BY_PERSON
 
 
 # politica.toml
@@ -102,6 +106,9 @@ cierre = "manual"
 [topes]
 por_hora = 7
 por_fila_y_hora = 0
+
+[limites]
+prioridad = "Alta"
 """
 
 
@@ -132,6 +139,14 @@ def test_the_nearest_rule_wins(tmp_path: Path, kind: str, mailbox: str, autonomy
     assert _read(tmp_path, RULES).autonomy(kind, mailbox) is autonomy
 
 
+@pytest.mark.parametrize(
+    ("priority", "severe"), [("Crítica", True), ("alta", False), ("3 - Media", False), ("", True)], ids=str
+)
+def test_above_the_limit_of_priority(tmp_path: Path, priority: str, severe: bool) -> None:
+    assert _read(tmp_path, RULES).too_severe(incident(prioridad=priority)) is severe
+    assert not Policy().too_severe(incident(prioridad=priority))
+
+
 def test_caps_that_are_not_named_keep_their_default(tmp_path: Path) -> None:
     assert _read(tmp_path, RULES).caps == {Scope.ALL: 7, Scope.MAILBOX: 1000, Scope.ENTRY: 0}
 
@@ -149,6 +164,8 @@ def test_caps_that_are_not_named_keep_their_default(tmp_path: Path) -> None:
         pytest.param("autonomia = 3", "autonomia", id="table"),
         pytest.param("[autonomia]\nbuzones = 3", "autonomia.buzones", id="mailboxes"),
         pytest.param("[autonomia", "no se puede leer", id="toml"),
+        pytest.param("[limites]\nprioridad = 'azul'", "limites.prioridad: 'azul' no es una prioridad", id="priority"),
+        pytest.param("[limites]\nprioridad = true", "limites.prioridad: True no es una prioridad", id="no-priority"),
     ],
 )
 def test_a_wrong_file_is_told_by_file_and_key(tmp_path: Path, text: str, told: str) -> None:
@@ -171,17 +188,17 @@ def test_a_wrong_file_is_told_by_file_and_key(tmp_path: Path, text: str, told: s
     ],
 )
 def test_eligible_by_the_rules(tmp_path: Path, fields: dict[str, object], reason: Reason | None) -> None:
-    assert _read(tmp_path, RULES).ineligible(incident(**fields), 100, "[SPAI] ") is reason
+    assert _read(tmp_path, RULES).refusals(incident(**fields), 100, "[SPAI] ")[:1] == ((reason,) if reason else ())
 
 
 @pytest.mark.parametrize("name", ["robot", "avisos-bot@x.es", "No-Reply <a@b.es>", "mailer-daemon"])
 def test_bots_by_default(name: str) -> None:
-    assert Policy().ineligible(incident(solicitante=name), 100, "[SPAI] ") is Reason.OPENED_BY_BOT
+    assert Policy().refusals(incident(solicitante=name), 100, "[SPAI] ") == (Reason.OPENED_BY_BOT,)
 
 
 @pytest.mark.parametrize("name", ["Ana Abbott", "Botella, Luis", "", "Robotnik"])
 def test_people_are_no_bots(name: str) -> None:
-    assert Policy().ineligible(incident(solicitante=name), 100, "[SPAI] ") is None
+    assert Policy().refusals(incident(solicitante=name), 100, "[SPAI] ") == ()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +219,7 @@ def test_a_persons_last_word_keeps_us_away(
     when = datetime.now(UTC) - timedelta(minutes=minutes_ago) if minutes_ago is not None else None
     entry = {"Autor": author, "NotasResolucion": note, "Fecha": when.isoformat() if when else "ayer"}
     found = incident(buzon="Cobros", solicitante="Ana", historial=[entry])
-    assert _read(tmp_path, RULES).ineligible(found, 1000, "[SPAI] ") is reason
+    assert _read(tmp_path, RULES).refusals(found, 1000, "[SPAI] ")[:1] == ((reason,) if reason else ())
 
 
 def test_the_stricter_right_counts() -> None:

@@ -68,6 +68,32 @@ def world(guard: Guard) -> World:
     return World(guard)
 
 
+# Rows that are not used on it again
+
+
+@pytest.mark.parametrize(
+    ("phase", "label", "expected"),
+    [
+        pytest.param(Phase.CONFIRMED, None, None, id="done"),
+        pytest.param(Phase.REFUSED, None, None, id="the-desk-refused"),
+        pytest.param(Phase.REJECTED, Label.REVERTED, Reason.PROPOSAL_REJECTED, id="rejected"),
+        pytest.param(Phase.UNDONE, Label.REVERTED, Reason.UNDONE, id="undone"),
+        pytest.param(Phase.CONFIRMED, Label.REVERTED, Reason.ROW_DENIED, id="undone-by-hand"),
+        pytest.param(Phase.CONFIRMED, Label.REOPENED, Reason.REOPENED, id="reopened"),
+        pytest.param(Phase.CONFIRMED, Label.RIGHT, None, id="right"),
+    ],
+)
+async def test_barred_rows(world: World, phase: Phase, label: Label | None, expected: Reason | None) -> None:
+    record = Record(id="d-9", incident="I1", kind="cierre", phase=Phase.PROPOSED, entry=ROW.id)
+    world.ledger.propose(record)
+    world.ledger.move("d-9", (Phase.PROPOSED,), phase)
+    if label:
+        world.ledger.label(record, label, "ana")
+    barred = await world.executor.precedents.barred("I1")
+    assert barred == ({ROW.id: expected} if expected else {})
+    assert await world.executor.precedents.barred("I2") == {}
+
+
 # Policy
 
 

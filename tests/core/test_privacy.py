@@ -282,3 +282,16 @@ def test_log_filter_scrubs_tracebacks_and_survives_wrong_arguments() -> None:
     assert "12345678" not in shown
     assert "a@b.es" not in shown
     assert _filtered("%d", "12345678Z").getMessage() == "%d ('<NIF>',)"
+
+
+def test_log_filter_is_not_fooled_by_what_it_has_seen_before() -> None:
+    for _ in range(2):
+        assert _filtered("cliente %s", "12345678Z", why="12345678Z").getMessage() == "cliente <NIF>"
+        assert vars(_filtered("llamada al modelo", why="nada"))["why"] == "nada"
+        assert vars(_filtered("x", why="12345678Z"))["why"] == "<NIF>"
+
+
+def test_log_filter_leaves_our_own_names_alone() -> None:
+    record = _filtered("x", collection="problemas_globales_20261121104240_74ac8165", prompt_version="612345678012")
+    assert vars(record)["collection"] == "problemas_globales_20261121104240_74ac8165"
+    assert vars(record)["prompt_version"] == "612345678012"

@@ -11,6 +11,7 @@ from core.catalogue import CatalogueEntry, write_catalogue
 from core.critic_loop import Proposal, Status, Verdict
 from core.decision import Decision, action_for, decision_id
 from core.errors import Retryable, Terminal, UsageError
+from core.evidence import Evidence
 from core.execute import Executor, Guard
 from core.knowledge.entry import prepare
 from core.ledger import Label, Phase, Record
@@ -21,7 +22,7 @@ from core.ports import SystemAnswer
 from core.privacy import scrub
 from core.proposals import Proposals
 from core.reason import Reason
-from core.search import Candidate, Evidence
+from core.search import Candidate
 from tests.core.test_precedent import TAG, incident
 
 ASKED = "fxprovicion"

@@ -11,7 +11,7 @@ from core.decision import Decision, decision_id
 from core.errors import Retryable, Terminal
 from core.incident import HistoryEntry, Incident
 from core.marks import write_mark
-from core.queued_work import MOST_BEGINNINGS, QueuedWork, as_item, state_id
+from core.queued_work import MOST_BEGINNINGS, QueuedWork, as_item, facts, state_id
 from core.reason import Reason
 from core.report import IncidentResult, Result
 from core.steps import DirectSteps, current_steps
@@ -50,9 +50,7 @@ class Pipeline:
 
 
 def _work(desk: MemoryDesk, pipeline: Callable[[Incident], Awaitable[Ended]]) -> QueuedWork:
-    return QueuedWork(
-        desk, pipeline, tag=TAG, run="r-1", threshold=65, scrub=lambda text: text.replace("12345678Z", "<NIF_1>")
-    )
+    return QueuedWork(desk, pipeline, tag=TAG, run="r-1", scrub=lambda text: text.replace("12345678Z", "<NIF_1>"))
 
 
 def _result(output: Any) -> IncidentResult:
@@ -177,3 +175,34 @@ def test_urgency_first_then_age() -> None:
 
 def test_an_item_has_no_text() -> None:
     assert "no va" not in repr(as_item(_incident(), TAG))
+
+
+def test_the_log_of_an_end_is_flat_and_quotes_nothing() -> None:
+    result = IncidentResult(
+        codIncidencia="INC-1",
+        resultado=Result.AUTOMATIC,
+        tipo="reasignacion",
+        fila="f-1",
+        descripcion_fila="el portal no abre " * 20,
+        buzon_destino="N2",
+        aprobacion=80,
+        estado_critico="APPROVED",
+        motivo=Reason.APPROVED,
+        detalle="tampoco",
+        confirmada=True,
+        decision="d-1",
+        juicios=2,
+        tokens_entrada=300,
+        tokens_salida=2,
+        segundos=1.5,
+        etapas={"search": 0.04, "judge": 1.2},
+        candidatos=("uno", "dos"),
+    )
+    told = facts(result)
+    assert all(value is None or isinstance(value, str | int | float) for value in told.values())
+    assert {"row": "f-1", "target": "N2", "critic": "APPROVED", "candidates": 2, "ms": 1500}.items() <= told.items()
+    assert {"search_ms": 40, "judge_ms": 1200, "tokens_in": 300, "judgements": 2, "kind": "reasignacion"}.items() <= (
+        told.items()
+    )
+    assert len(told["problem"]) == 80
+    assert not {"tampoco", "uno"} & {str(value) for value in told.values()}

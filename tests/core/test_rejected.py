@@ -14,12 +14,13 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Proposal, Rejection, Status, Verdict
 from core.decision import Decision
 from core.errors import DependencyError
+from core.evidence import Evidence
 from core.knowledge.entry import prepare
 from core.ports import Critique
 from core.reason import Reason
 from core.rejected import COLUMNS, rejected_rows, write_rejected
 from core.report import IncidentResult, Result
-from core.search import Candidate, Evidence
+from core.search import Candidate
 
 DAY = datetime(2026, 3, 31, 23, 59)  # noqa: DTZ001 - only the date counts
 ENTRY = prepare(
@@ -39,7 +40,7 @@ def _rejection(attempt: int = 1) -> Rejection:
         reason="no es", problem_type="Error", avoid_solution_types=("cierre", "api|x"), recommended_approach="otra"
     )
     proposal = Proposal(Candidate(ENTRY, Evidence(), 0.0), -1.0, 40)
-    return Rejection(attempt, proposal, Reason.BELOW_THRESHOLD, critique)
+    return Rejection(attempt, proposal, Reason.BELOW_THRESHOLD, critique, 65)
 
 
 def _row(**values: str) -> dict[str, str]:
@@ -52,7 +53,7 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 
 def test_a_row_per_rejection() -> None:
-    first, second = rejected_rows("run-1", RESULT, _decision(_rejection(), _rejection(2)), 65)
+    first, second = rejected_rows("run-1", RESULT, _decision(_rejection(), _rejection(2)))
     assert tuple(first) == COLUMNS
     assert datetime.fromisoformat(first.pop("FECHA")).tzinfo is not None
     assert first == {
@@ -76,8 +77,8 @@ def test_a_row_per_rejection() -> None:
 
 def test_nothing_was_judged() -> None:
     undecided = Decision("d-1", LeaveToHuman(reason=Reason.EMPTY_TEXT), None, Reason.EMPTY_TEXT)
-    assert rejected_rows("run-1", RESULT, undecided, 65) == []
-    assert rejected_rows("run-1", RESULT, _decision(), 65) == []
+    assert rejected_rows("run-1", RESULT, undecided) == []
+    assert rejected_rows("run-1", RESULT, _decision()) == []
 
 
 def test_runs_of_a_day_share_a_file(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from core.catalogue import CatalogueEntry, Resolution
 from core.critic_loop import Proposal, Rejection, Status, Verdict
 from core.decision import Decision
 from core.errors import DependencyError, Retryable, Terminal, UsageError
+from core.evidence import Evidence
 from core.incident import Incident
 from core.knowledge.entry import prepare
 from core.ports import Critique, DeskListing
 from core.reason import Reason
 from core.report import Expected, IncidentResult, Result
 from core.run import Run, Selection, select
-from core.search import Candidate, Evidence
+from core.search import Candidate
 from core.trace import current
 
 
@@ -105,7 +106,7 @@ def _ended(code: str, *, rejected: bool = False) -> tuple[IncidentResult, Decisi
         return result, Decision("d-1", Close(note="s"), None, Reason.APPROVED)
     reason = Reason.BELOW_THRESHOLD
     proposal = Proposal(Candidate(ENTRY, Evidence(), 0.0), 0.0, 40)
-    rejection = Rejection(1, proposal, reason, Critique(reason="no", problem_type="Error"))
+    rejection = Rejection(1, proposal, reason, Critique(reason="no", problem_type="Error"), 65)
     verdict = Verdict(Status.REJECTED, reason, proposal, (rejection,))
     result = IncidentResult(
         codIncidencia=code, resultado=Result.HUMAN, tipo="manual", motivo=reason, estado_critico="REJECTED"
@@ -138,7 +139,7 @@ class Worker:
 
 
 def _run(folder: Path, hands: int = 1, **more: Any) -> Run:
-    return Run(folder, "1.2.3", 65, hands, **more)
+    return Run(folder, "1.2.3", hands, **more)
 
 
 def _listing(count: int, invalid: tuple[tuple[str, str], ...] = ()) -> DeskListing:

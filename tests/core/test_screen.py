@@ -170,3 +170,44 @@ def test_a_narrow_terminal_keeps_the_codes_whole() -> None:
     told = _shown(_result("INC-0000000001", aprobacion=40, descripcion_fila="palabra " * 9), width=60)
     assert "INC-0000000001" in told
     assert max(len(line) for line in told.splitlines() if not line.startswith("Informe:")) <= 60
+
+
+def _rule(group: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "tipo": group,
+        "umbral": 80,
+        "motivo": "certificado: 0 equivocadas en 90; riesgo de 3.3 % como mucho",
+    } | fields
+
+
+@pytest.mark.parametrize(
+    ("risk", "lines"),
+    [
+        pytest.param({"maximo": None, "umbrales": []}, ["Umbral: 65, puesto a mano (sin RIESGO_MAXIMO)"], id="by hand"),
+        pytest.param(
+            {"maximo": 0.05, "certificado": True, "umbrales": [_rule("todas")]},
+            ["Umbral: 80, certificado: 0 equivocadas en 90; riesgo de 3.3 % como mucho"],
+            id="certified",
+        ),
+        pytest.param(
+            {
+                "maximo": 0.05,
+                "certificado": False,
+                "umbrales": [
+                    _rule("cierre"),
+                    _rule("otras", umbral=65, motivo="sin certificar: 3 resultados no bastan"),
+                ],
+            },
+            [
+                "Umbral (cierre): 80, certificado",
+                "Umbral (otras): 65, sin certificar: 3 resultados no bastan",
+                "Atención: RIESGO_MAXIMO=0.05 no está garantizado donde dice «sin certificar»",
+            ],
+            id="not all certified",
+        ),
+    ],
+)
+def test_the_threshold_in_force_and_why(risk: dict[str, Any], lines: list[str]) -> None:
+    told = _shown(_result("INC-1"), riesgo=risk, umbral=65)
+    assert all(line in told for line in lines)
+    assert ("Atención" in told) is (len(lines) == 3)

@@ -9,10 +9,11 @@ from qdrant_client import QdrantClient
 
 from core.catalogue import CatalogueEntry, Resolution
 from core.errors import Retryable
+from core.evidence import WEIGHTS, Evidence
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable
 from core.ports import Vectors
 from core.reason import Reason
-from core.search import WEIGHTS, Candidate, Evidence, Searcher, cosines
+from core.search import Candidate, Searcher, cosines
 from tests.core.hash_embedder import HashEmbedder
 
 WIDTHS = {"e5": 32, "use": 48}

@@ -5,8 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -14,17 +14,28 @@ import pytest
 from qdrant_client import QdrantClient
 
 import batch
+import core.build
+import core.example_source
+from api.memory import MemoryDesk, MemorySystem
+from config import Settings
 from core import terminal
 from core.batch import read_inputs, run_batch
+from core.build import Outside
 from core.catalogue import COLUMNS, CatalogueEntry, Resolution
+from core.database import Database
 from core.errors import DependencyError, Retryable, Terminal, UsageError
+from core.examples import Examples
+from core.incident import Incident
 from core.knowledge import KnowledgeBase, open_client
+from core.ledger import Label, Phase, Record, open_ledger
+from core.marks import write_mark
 from core.reason import Reason
 from core.summaries import FILE_NAME, Wording, read_wordings
 from tests.core.hash_embedder import HashEmbedder
 
 ROOT = Path(__file__).parents[2]
 ROWS = [f"Pólizas,problema número{i},Error,solución {i},2025-01-02,cierre," for i in range(30)]
+FIRST_ROW = CatalogueEntry(component="Pólizas", description="problema número0", resolution=Resolution.CLOSE).id
 BAD = "Pólizas,,,,,cierre,"
 
 
@@ -61,7 +72,9 @@ def composed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         yield str.upper
 
     module = ModuleType("core.build")
-    module.__dict__.update(open_knowledge=open_knowledge, open_summariser=open_summariser)
+    module.__dict__.update(
+        open_knowledge=open_knowledge, open_summariser=open_summariser, open_database=core.build.open_database
+    )
     monkeypatch.setitem(sys.modules, "core.build", module)
     monkeypatch.setenv("DIRECTORIO_RECURSOS", str(tmp_path / "r"))
     monkeypatch.setenv("DIRECTORIO_ESTADO", str(tmp_path / "e"))
@@ -124,6 +137,70 @@ def test_wrong_input_is_exit_2(
         _resources(composed, *rows)
     assert batch.main(arguments) == code
     assert words in capsys.readouterr().err
+
+
+def _closed_by_us(decision: str) -> Incident:
+    note = write_mark("[SPAI] ", decision, FIRST_ROW, "cierre", "solución 0")
+    history = [{"Fecha": "2025-01-01", "Autor": "Eva"}, {"Fecha": "2025-01-02", "NotasResolucion": note}]
+    given = {
+        "codIncidencia": "I-1",
+        "solicitante": "Eva",
+        "estado": "Resuelta",
+        "descripcion": "no puedo ver mi póliza",
+    }
+    return Incident.model_validate(given | {"apertura": "2025-01-01", "historial": history})
+
+
+def _desk(memory: MemoryDesk) -> Callable[[Settings], AbstractAsyncContextManager[Outside]]:
+    @asynccontextmanager
+    async def open_desk(settings: Settings) -> AsyncIterator[Outside]:
+        yield Outside(memory, MemorySystem(), {})
+
+    return open_desk
+
+
+def test_closed_incidents_become_examples_and_stay_so_while_the_desk_is_away(
+    composed: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    memory = MemoryDesk([_closed_by_us("d-01")])
+    monkeypatch.setattr(core.example_source, "open_desk", _desk(memory))
+    _resources(composed, *ROWS)
+    assert batch.main([]) == 0
+    assert "Ejemplos" not in capsys.readouterr().out
+
+    closing = Record(id="d-01", incident="I-1", kind="cierre", phase=Phase.PROPOSED, entry=FIRST_ROW)
+    with open_ledger(Database(composed.parent / "e")) as ledger:
+        ledger.propose(closing)
+        ledger.move("d-01", (Phase.PROPOSED,), Phase.CONFIRMED, closed_at="2025-01-02T00:00:00+00:00")
+    assert batch.main([]) == 0
+    told = capsys.readouterr().out
+    assert "1 cambiadas, 29 iguales" in told
+    assert "Ejemplos: 1 en 1 filas (0 de incidencias cuya fila dijo una persona, 1 de cierres" in told
+    last = max((composed / "reportes").iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert json.loads(last.read_text("utf-8"))["ejemplos"] == {
+        "filas": 1,
+        "textos": 1,
+        "de_personas": 0,
+        "de_cierres": 1,
+    }
+
+    memory.fail_next("list_closed", Retryable(Reason.DESK_UNAVAILABLE))
+    assert batch.main([]) == 0
+    told = capsys.readouterr().out
+    assert "30 iguales" in told
+    assert "se quedan los ejemplos que había" in told
+
+    assert batch.main(["--sin-ejemplos"]) == 0
+    assert "1 cambiadas, 29 iguales" in capsys.readouterr().out
+    assert batch.main([]) == 0
+    assert "1 cambiadas" in capsys.readouterr().out
+
+    with open_ledger(Database(composed.parent / "e")) as ledger:
+        ledger.label(closing, Label.REOPENED, "mesa")
+    assert batch.main([]) == 0
+    told = capsys.readouterr().out
+    assert "1 cambiadas" in told
+    assert "Ejemplos" not in told
 
 
 @pytest.mark.faults
@@ -191,6 +268,16 @@ def test_a_full_disk_while_the_report_is_written(
         run_batch(inputs, knowledge, tmp_path / "reportes")
     assert list((tmp_path / "reportes").iterdir()) == []
     assert len(knowledge.entries()) == 30
+
+
+def test_rows_keep_their_examples_where_nothing_is_said_of_them(tmp_path: Path, knowledge: KnowledgeBase) -> None:
+    """Reviewed rows are taken in without the desk."""
+    inputs = read_inputs(_resources(tmp_path / "r", *ROWS) / "PROBLEMAS_GLOBALES.csv", None)
+    run_batch(inputs, knowledge, tmp_path, examples=Examples({FIRST_ROW: ("no veo mi póliza",)}, said=1))
+    assert run_batch(inputs, knowledge, tmp_path).build.unchanged == 30
+    assert knowledge.entries()[FIRST_ROW].examples == ("no veo mi póliza",)
+    assert run_batch(inputs, knowledge, tmp_path, full=True, examples=Examples()).build.changed == 1
+    assert knowledge.entries()[FIRST_ROW].examples == ()
 
 
 # Summaries

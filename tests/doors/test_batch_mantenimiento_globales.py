@@ -14,12 +14,11 @@ import pytest
 
 import batch_mantenimiento_globales as door
 from api.memory import MemoryDesk
-from core import judgement
 from core.batch import CATALOGUE
 from core.catalogue import CatalogueEntry, Resolution, read_catalogue, write_catalogue
 from core.errors import Retryable, StageError
 from core.incident import Incident
-from core.judgement import Calibration
+from core.judgement import Calibration, versions
 from core.knowledge import KnowledgeBase, open_client
 from core.ports import Capabilities, Suggestion
 from core.reason import Reason
@@ -31,7 +30,13 @@ ROWS = [
     for text in ("el buzón del correo está lleno", "el correo no llega a la bandeja", "la firma sale sin logotipo")
 ]
 PASS = Calibration(
-    embeddings="e5+use", judge="doble", prompt="", intercept=-6.0, logit=1.0, logit_range=(-8, 8), scores={"bm25": 1.0}
+    embeddings="e5+use+minilm",
+    judge="doble",
+    prompt="",
+    intercept=-6.0,
+    logit=1.0,
+    logit_range=(-8, 8),
+    scores={"bm25": 1.0},
 )
 
 
@@ -40,6 +45,7 @@ class Tasks:
 
     capabilities = Capabilities()
     concurrency = 1
+    model_name = "double"
 
     def __init__(self) -> None:
         self.error: StageError | None = None
@@ -117,7 +123,7 @@ def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setup:
         open_knowledge=open_knowledge, open_tasks=open_tasks, open_desk=open_desk, open_embedder=lambda s: _embedder()
     )
     monkeypatch.setitem(sys.modules, "core.build", module)
-    monkeypatch.setattr(judgement, "load_calibration", lambda embeddings: PASS)
+    monkeypatch.setattr(versions, "load_calibration", lambda embeddings: PASS)
     monkeypatch.setenv("DIRECTORIO_RECURSOS", str(made.resources))
     monkeypatch.setenv("DIRECTORIO_ESTADO", str(made.state))
     write_catalogue(made.resources / CATALOGUE, ROWS)

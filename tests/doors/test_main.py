@@ -10,7 +10,10 @@ import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -21,12 +24,19 @@ import core.session
 import main
 from api.memory import MemoryDesk, MemorySystem
 from config import Settings
-from core.build import Outside, open_knowledge
+from core.build import Outside, open_database, open_knowledge
 from core.catalogue import CatalogueEntry, Resolution
+from core.decision import Decision
 from core.errors import Retryable
+from core.evidence import Evidence
 from core.incident import Incident
+from core.judgement import load_calibration
+from core.judgement.cases import judged_of
+from core.ledger import JUDGED_WITH, Hindsight, Label, Phase, Record, open_ledger
+from core.pipeline import Pipeline
 from core.ports import Capabilities, DeskListing, Embedder
 from core.reason import Reason
+from core.report import IncidentResult
 from llm.scripted import Said, Script, scripted_provider
 from llm.tasks import ModelTasks
 from tests.core.hash_embedder import HashEmbedder
@@ -77,6 +87,10 @@ def test_help_is_quick() -> None:
         pytest.param(["--limite", "dos"], id="limit in words"),
         pytest.param(["--concurrencia", "-1"], id="negative hands"),
         pytest.param(["--incidencia"], id="code missing"),
+        pytest.param(["--historico"], id="replay in earnest"),
+        pytest.param(["--historico", "--trabajador"], id="replay by a worker"),
+        pytest.param(["--simular", "--meses", "3"], id="months of nothing"),
+        pytest.param(["--simular", "--historico", "--meses", "0"], id="no months"),
     ],
 )
 def test_wrong_arguments_are_exit_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -207,6 +221,74 @@ def test_it_works_the_queue_shows_and_reports(
     assert report.name in told.replace("\n", "")
 
 
+def _outcomes(settings: Settings, count: int, approval: int, judge: str = "scripted", **fields: Any) -> None:
+    """Right outcomes of earlier decisions, by the calibration in force."""
+    fit = load_calibration(settings.embedding_model)
+    made = {"tipo": "cierre", "calibracion": fit.fingerprint, "juez": judge}
+    evidence = json.dumps({"logit": 1.0, **asdict(Evidence()), JUDGED_WITH: made})
+    given = {"kind": "cierre", "phase": Phase.INTENDED, "entry": "e1", "evidence": evidence, "approval": approval}
+    with open_ledger(open_database(settings)) as ledger:
+        for number in range(count):
+            record = Record.model_validate({"id": f"d-{approval}-{number}", "incident": f"V-{number}"} | given | fields)
+            ledger.intend(record, again=(), caps={})
+            ledger.label(record, Label.RIGHT, "ana")
+
+
+@pytest.mark.usefixtures("desk")
+@pytest.mark.parametrize(
+    ("judge", "threshold", "told"),
+    [
+        pytest.param("scripted", 100, "certificado: 0 equivocadas en 60; riesgo de 4.9 % como mucho", id="certified"),
+        pytest.param("otro", 65, "sin certificar: no hay resultados etiquetados que valgan", id="nothing usable"),
+    ],
+)
+def test_the_allowed_risk_sets_the_threshold_of_the_run(
+    judge: str,
+    threshold: int,
+    told: str,
+    folders: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("RIESGO_MAXIMO", "0.05")
+    _outcomes(Settings(), 60, 100, judge)
+    assert main.main([]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"Umbral: {threshold}, {told}" in shown
+    assert ("RIESGO_MAXIMO=0.05 no está garantizado" in shown) is (threshold == 65)
+    [report] = (folders / "r" / "reportes").iterdir()
+    summary = json.loads(report.read_text("utf-8"))["resumen"]
+    assert summary["umbral"] == threshold
+    assert summary["riesgo"]["maximo"] == 0.05
+    assert summary["riesgo"]["umbrales"][0]["umbral"] == threshold
+
+
+@pytest.mark.usefixtures("desk")
+def test_what_a_run_found_is_kept_for_labels(folders: Path) -> None:
+    assert main.main([]) == 0
+    with open_ledger(open_database(Settings())) as ledger:
+        found = {one.incident: judged_of(one) for one in Hindsight(ledger).recent(9)}
+    acted, left = found["INC-1"], found["INC-2"]
+    assert (acted.acted, acted.kind, acted.judge) == (True, "cierre", "scripted")
+    assert (left.acted, left.kind) == (False, "cierre")
+    fit = load_calibration("e5+use+minilm")
+    assert acted.evidence is not None
+    assert fit.approval(acted.evidence, acted.logit) == acted.approval
+    assert acted.calibration == fit.fingerprint
+
+
+def test_a_broken_calibration_stops_the_start(
+    desk: MemoryDesk, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folders / "e" / "calibraciones").mkdir()
+    (folders / "e" / "calibraciones" / "en_vigor.json").write_text('{"e5+use+minilm": "v0007"}', "utf-8")
+    assert main.main([]) == 2
+    told = capsys.readouterr().err
+    assert "v0007.json no se puede leer" in told
+    assert "python -m core.judgement volver" in told
+    assert desk.changes == []
+
+
 def test_json_is_all_there_is_on_the_output(desk: MemoryDesk, capfd: pytest.CaptureFixture[str]) -> None:
     assert main.main(["--json", "--incidencia", "INC-1"]) == 0
     told = capfd.readouterr()
@@ -218,6 +300,138 @@ def test_a_simulation_changes_nothing(desk: MemoryDesk, capsys: pytest.CaptureFi
     assert main.main(["--simular", "--limite", "1"]) == 0
     assert desk.changes == []
     assert "Se habría hecho" in capsys.readouterr().out
+
+
+# Closed incidents decided again
+
+
+def _solved(code: str, text: str, **last: str) -> Incident:
+    """Closed by a person an hour after it was opened, this very day."""
+    now = datetime.now().astimezone()
+    asked = {"Fecha": now.isoformat(), "Autor": "Eva Mora", "buzonAsignado": "CAU", "estado": "Abierta"}
+    done = {"Autor": "Luis", "NotasResolucion": "Borrado lo de Eva Mora", "estado": "Cerrada", "buzonAsignado": "CAU"}
+    return Incident.model_validate(
+        {
+            "codIncidencia": code,
+            "buzon": last.get("buzonAsignado", "CAU"),
+            "titulo": text,
+            "solicitante": "Eva Mora",
+            "estado": "Cerrada",
+            "apertura": now.isoformat(),
+            "descripcion": text,
+            "historial": [asked, done | {"Fecha": (now + timedelta(hours=1)).isoformat()} | last],
+        }
+    )
+
+
+@pytest.fixture
+def past(scripted: Script, monkeypatch: pytest.MonkeyPatch) -> MemoryDesk:
+    """A desk with nothing open: one closed, one sent elsewhere, one of no known problem, one nobody touched."""
+    untouched = _solved("INC-4", "buzón lleno").model_copy(update={"history": ()})
+    memory = MemoryDesk(
+        [
+            _solved("INC-1", "buzón lleno"),
+            _solved("INC-2", "buzón lleno otra vez", buzonAsignado="WEB"),
+            _solved("INC-3", "nada que ver con esto"),
+            untouched,
+        ]
+    )
+
+    @asynccontextmanager
+    async def open_desk(settings: Settings) -> AsyncIterator[Outside]:
+        yield Outside(memory, MemorySystem(), {}, closed_rows={"INC-1": "buzón lleno"})
+
+    monkeypatch.setattr(core.build, "open_desk", open_desk)
+    return memory
+
+
+def test_closed_incidents_are_decided_again_and_nothing_is_changed(
+    past: MemoryDesk, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = past._incidents.copy()
+    assert main.main(["--simular", "--historico"]) == 0
+    told = capsys.readouterr().out
+    assert "Se habrían hecho solas: 2 de 3" in told
+    assert "1 correctas, 0 equivocadas" in told
+    assert "Mire primero (1 discrepancias)" in told
+    [path] = (folders / "r" / "reportes").iterdir()
+    content = json.loads(path.read_text("utf-8"))
+    assert path.name.startswith("reporte_historico_")
+    assert [item["codIncidencia"] for item in content["discrepancias"]] == ["INC-2"]
+    assert content["discrepancias"][0]["hicieron"]["buzon"] == "WEB"
+    assert content["discrepancias"][0]["hicieron"]["nota"] == "Borrado lo de <PERSONA_1>"
+    assert "Eva" not in path.read_text("utf-8")
+    assert content["historico"]["omitidas"] == {"SIN_HUELLA": 1}
+    assert (past.changes, past._incidents) == ([], before)
+    left = {entry.name for entry in (folders / "e").iterdir()}
+    assert "historico_a_medias.jsonl" not in left
+    assert not (folders / "r" / "rejected").exists()
+    with open_ledger(open_database(Settings())) as ledger:
+        assert all(ledger.of_incident(f"INC-{n}") == [] for n in range(1, 5))
+    assert not {"cola.db", "cola.sqlite3"} & left
+
+
+def test_what_people_did_is_not_seen(past: MemoryDesk, scripted: Script, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--simular", "--historico", "--json"]) == 0
+    told = capsys.readouterr()
+    assert json.loads(told.out)["historico"]["decididas"] == 3
+    assert "Mire primero" in told.err
+    assert scripted.asked
+    assert "Borrado" not in "".join(message.text for messages in scripted.asked for message in messages)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "decided"),
+    [
+        pytest.param(["--limite", "1"], 1, id="limit"),
+        pytest.param(["--incidencia", "INC-3"], 1, id="one"),
+        pytest.param(["--buzon", "OTRO"], 0, id="mailbox"),
+        pytest.param(["--meses", "1", "--buzon", "CAU"], 3, id="months"),
+    ],
+)
+@pytest.mark.usefixtures("past")
+def test_some_of_them(arguments: list[str], decided: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--simular", "--historico", "--json", *arguments]) == 0
+    assert json.loads(capsys.readouterr().out)["historico"]["decididas"] == decided
+
+
+@pytest.mark.parametrize(("code", "why"), [("INC-4", "no dice qué hizo nadie"), ("INC-404", "¿está cerrada?")])
+@pytest.mark.usefixtures("past")
+def test_one_that_cannot_be_compared_is_exit_2(code: str, why: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--simular", "--historico", "--incidencia", code]) == 2
+    assert why in capsys.readouterr().err
+
+
+def test_a_replay_cut_short_is_taken_up(
+    past: MemoryDesk, folders: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worked, work = list[str](), Pipeline.work
+
+    async def work_then_stop(self: Pipeline, incident: Incident) -> tuple[IncidentResult, Decision]:
+        worked.append(incident.code)
+        if len(worked) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+            for _ in range(9):  # the loop takes a few turns to hear of a signal
+                await asyncio.sleep(0)
+        return await work(self, incident)
+
+    monkeypatch.setattr(Pipeline, "work", work_then_stop)
+    assert main.main(["--simular", "--historico", "--concurrencia", "1"]) == 0
+    assert "Sin empezar: 2" in capsys.readouterr().out
+    assert len(worked) == 1
+    assert main.main(["--simular", "--historico", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["resumen"]["retomadas"] == 1
+    assert content["historico"]["decididas"] == 3
+    assert len(worked) == len(set(worked)) == 3
+    assert not (folders / "e" / "historico_a_medias.jsonl").exists()
+
+
+@pytest.mark.usefixtures("past")
+def test_a_replay_and_a_run_exclude_each_other(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with FileLock(folders / "e" / "main.lock"):
+        assert main.main(["--simular", "--historico"]) == 3
+    assert "Otra ejecución" in capsys.readouterr().err
 
 
 def test_an_incident_that_failed_is_exit_1(desk: MemoryDesk, capsys: pytest.CaptureFixture[str]) -> None:

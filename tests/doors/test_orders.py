@@ -189,3 +189,8 @@ def _call(when: str, facts: dict[str, str]) -> Call:
         ok=True,
         **facts,
     )
+
+
+def test_the_story_of_an_incident_that_nobody_knows(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["--historia", "INC-NADA"]) == 2
+    assert "No se sabe nada de la incidencia «INC-NADA»" in capsys.readouterr().err

@@ -149,9 +149,9 @@ async def work(setting: Setting) -> None:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     database = Database(setting.folder, setting.url)
-    run = Run(setting.folder / "recursos", "1", 65, setting.hands)
+    run = Run(setting.folder / "recursos", "1", setting.hands)
     with _pipeline(setting, database) as pipeline:
-        queued = QueuedWork(setting.desk, pipeline.work, tag=TAG, run=run.id, threshold=65, scrub=scrub)
+        queued = QueuedWork(setting.desk, pipeline.work, tag=TAG, run=run.id, scrub=scrub)
         async with open_queue(database, queued, hands=setting.hands, stop=stop) as queue:
             desk_queue = DeskQueue(queue, setting.desk, TAG, run, 30)
             (setting.folder / f"listo-{os.getpid()}").touch()

@@ -34,6 +34,8 @@ class FakeServer:
     answers: list[Answer]
     models: list[str] = field(default_factory=lambda: ["m"])
     window: int = 32768
+    shown: dict[str, Any] = field(default_factory=dict)
+    """What else Ollama says of the model."""
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
@@ -86,7 +88,7 @@ def _handler(server: FakeServer) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path.endswith("/api/show"):
-                self._send(200, json.dumps({"model_info": {"gemma3.context_length": server.window}}))
+                self._send(200, json.dumps({"model_info": {"gemma3.context_length": server.window}} | server.shown))
                 return
             server.requests.append(body)
             server.headers.append({name.lower(): value for name, value in self.headers.items()})

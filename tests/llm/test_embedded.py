@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Iterator
+from enum import Enum
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -41,6 +42,13 @@ class FakeServer:
         return self.reply
 
 
+class LoadMode(Enum):
+    """Stands for `xllamacpp.llama_load_mode`."""
+
+    LLAMA_LOAD_MODE_NONE = 0
+    LLAMA_LOAD_MODE_MMAP = 1
+
+
 def _params() -> SimpleNamespace:
     return SimpleNamespace(model=SimpleNamespace(), cpuparams=SimpleNamespace(), cpuparams_batch=SimpleNamespace())
 
@@ -48,7 +56,7 @@ def _params() -> SimpleNamespace:
 @pytest.fixture
 def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedChat]:
     module = ModuleType("xllamacpp")
-    module.__dict__.update(Server=FakeServer, CommonParams=_params)
+    module.__dict__.update(Server=FakeServer, CommonParams=_params, llama_load_mode=LoadMode)
     monkeypatch.setitem(sys.modules, "xllamacpp", module)
     opened = EmbeddedChat(path=Path("modelo.gguf"), context_tokens=2048, time_limit=7.5)
     yield opened
@@ -67,6 +75,7 @@ def test_the_server_is_for_this_process_alone(chat: EmbeddedChat) -> None:
     assert params.n_ctx == 2048
     assert params.hostnames == ["127.0.0.1"]
     assert params.ctx_shift is False
+    assert params.load_mode is LoadMode.LLAMA_LOAD_MODE_NONE, "mapped, the weights would be in memory twice"
     assert params.ui is params.endpoint_slots is False
     [key] = params.api_keys
     assert len(key) >= 24

@@ -42,6 +42,14 @@ def test_tall_captures_are_read_to_the_end(ocr: RapidOcr) -> None:
     assert [line.split()[-1] for line in ocr.read(image).splitlines()] == ["503"] * 4
 
 
+@pytest.mark.parametrize("size", [24, 60], ids=["text", "heading"])
+@pytest.mark.parametrize("top", range(470, 650, 45))
+def test_a_line_where_two_bands_meet_is_read_once(ocr: RapidOcr, top: int, size: int) -> None:
+    image = np.full((1300, 700, 3), 255, np.uint8)
+    image[top : top + size * 3] = drawn(["codigo 503"], (700, size * 3), size)
+    assert [line.split()[-1] for line in ocr.read(image).splitlines()] == ["503"]
+
+
 def test_no_text_is_empty(ocr: RapidOcr) -> None:
     assert ocr.read(np.full((100, 200, 3), 255, np.uint8)) == ""
 

@@ -1,6 +1,7 @@
 import asyncio
 import logging
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import langsmith
@@ -190,6 +191,25 @@ async def test_a_window_that_the_model_does_not_have_is_refused() -> None:
         server.window = 2048
         provider = open_provider(settings("ollama", server.url, llm_contexto=4096))
         with pytest.raises(UsageError, match="2048"):
+            await provider.check()
+        await provider.aclose()
+
+
+@pytest.mark.parametrize(
+    ("shown", "refused"),
+    [
+        pytest.param({"template": "{{ .Prompt }}"}, True, id="imported without one"),
+        pytest.param({"template": "{{ .Prompt }}", "renderer": "qwen3"}, False, id="rendered by Ollama itself"),
+        pytest.param({"template": "{{ if .System }}{{ .System }}{{ end }}{{ .Prompt }}"}, False, id="system"),
+        pytest.param({"template": "{{ range .Messages }}{{ .Content }}{{ end }}"}, False, id="messages"),
+        pytest.param({"template": ""}, False, id="not said"),
+    ],
+)
+async def test_a_model_that_would_not_read_the_instructions_is_refused(shown: dict[str, str], refused: bool) -> None:
+    with serving("ollama") as server:
+        server.shown = shown
+        provider = open_provider(settings("ollama", server.url))
+        with pytest.raises(UsageError, match="TEMPLATE") if refused else nullcontext():
             await provider.check()
         await provider.aclose()
 

@@ -159,6 +159,18 @@ def test_many_at_once_do_not_pass_a_cap(ledger: Ledger) -> None:
 # What turned out, switches
 
 
+def test_a_label_is_told_in_the_log_once_and_without_who_said_it(
+    ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO"):
+        ledger.label(record(), Label.REOPENED, "mesa", "porque sí")
+        ledger.label(record(), Label.REOPENED, "ana")
+    (told,) = [vars(line) for line in caplog.records if vars(line).get("action") == "outcome"]
+    assert (told["label"], told["incident"], told["decision"]) == ("reabierta", "INC-1", record().id)
+    assert not {"who", "reason"} & told.keys()
+    assert "mesa" not in str(told["msg"])
+
+
 def test_a_label_is_written_once(ledger: Ledger) -> None:
     assert ledger.label(record(), Label.REOPENED, "mesa")
     assert not ledger.label(record(), Label.REOPENED, "ana")

@@ -4,6 +4,7 @@ The model is a logistic regression over the judge's logit and the raw search sco
 `python -m finetune.calibration` and checked in. Every weight is positive, so better evidence never lowers approval.
 """
 
+import hashlib
 import math
 from importlib import resources
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from core.errors import UsageError
-from core.search import Evidence
+from core.evidence import Evidence
 
 Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -39,6 +40,11 @@ class Calibration(BaseModel):
     """Weight per raw search score."""
     fitted: dict[str, object] = {}
     """How: command, date, sets, sizes, figures on sets left out."""
+    before: "Calibration | None" = None
+    """Of one fitted on a desk's own outcomes: the shipped fit that it was made from."""
+    seen_from: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    """With `before`: the lowest score by it that the outcomes had. Below, where nothing was seen, the lower of both
+    approvals counts: good outcomes among sure decisions say nothing of unsure ones."""
 
     @model_validator(mode="after")
     def _known_scores(self) -> "Calibration":
@@ -47,13 +53,42 @@ class Calibration(BaseModel):
             raise ValueError(f"puntuaciones desconocidas: {sorted(unknown)}, o intervalo del logit al revés")
         return self
 
-    def probability(self, evidence: Evidence, logit: float) -> float:
-        """0..1. Not a number counts as the worst logit."""
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits, of all that decides an approval."""
+        return hashlib.sha256(self.model_dump_json(exclude={"fitted"}).encode()).hexdigest()[:12]
+
+    def held(self, logit: float) -> float:
+        """The logit inside `logit_range`. Not a number counts as the worst."""
         low, high = self.logit_range
-        logit = min(max(logit, low), high) if not math.isnan(logit) else low
-        z = self.intercept + self.logit * logit
-        z += sum(weight * float(getattr(evidence, name)) for name, weight in self.scores.items())
-        return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+        return min(max(logit, low), high) if not math.isnan(logit) else low
+
+    def score(self, evidence: Evidence, logit: float) -> float:
+        """The log-odds."""
+        z = self.intercept + self.logit * self.held(logit)
+        return z + sum(weight * float(getattr(evidence, name)) for name, weight in self.scores.items())
+
+    def probability(self, evidence: Evidence, logit: float) -> float:
+        """0..1."""
+        z = self.score(evidence, logit)
+        chance = 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+        if self.before and self.before.score(evidence, logit) < self.seen_from:
+            return min(chance, self.before.probability(evidence, logit))
+        return chance
+
+    def ranks_as(self, other: "Calibration") -> bool:
+        """Whether both put any two candidates in the same order, as a fit and its Platt scaling do."""
+        if (self.embeddings, self.prompt, self.logit_range) != (other.embeddings, other.prompt, other.logit_range):
+            return False
+        return all(
+            math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-9)
+            for a, b in zip(self._direction(), other._direction(), strict=True)
+        )
+
+    def _direction(self) -> list[float]:
+        weights = [self.logit, *(self.scores.get(name, 0.0) for name in Evidence.__dataclass_fields__)]
+        length = math.hypot(*weights)
+        return [weight / length if length else 0.0 for weight in weights]
 
     def approval(self, evidence: Evidence, logit: float) -> int:
         """0..100."""

@@ -1,4 +1,4 @@
-"""core/judgement.py: approval never falls with better evidence, and no bad number or file buys any."""
+"""core/judgement/calibration: approval never falls with better evidence, and no bad number or file buys any."""
 
 import json
 import math
@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import UsageError
+from core.evidence import Evidence
 from core.judgement import Calibration, load_calibration
-from core.search import Evidence
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS
 
@@ -134,7 +134,7 @@ def test_no_fit_for_these_embeddings(tmp_path: Path) -> None:
 
 
 def test_the_shipped_calibration_is_of_the_shipped_prompt() -> None:
-    fit = load_calibration("e5+use")
+    fit = load_calibration("e5+use+minilm")
     assert fit.prompt == Prompt.load(PROMPTS / "relevance.md").version
     assert fit.logit_range[0] < fit.logit_range[1]
     assert fit.approval(Evidence(), -20) < 50

@@ -1,0 +1,1 @@
+"""Grafana's dashboards as code: queries, panels, and one module per dashboard."""

@@ -1,0 +1,1 @@
+"""What the record says over many incidents: `python -m observabilidad.metrics`."""
