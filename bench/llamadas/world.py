@@ -36,6 +36,10 @@ _BRANCHES = {
         "Simulador de precio", "Oferta combinada", "Firma por SMS", "Comprobación de riesgos", "Alta de asegurado",
     )),
 }  # fmt: skip
+_MORE = (0.45, 0.45, 0.1)
+"""That a caller goes on from the first option to none, one or two more."""
+_SKIPS = 0.3
+"""That it is the next option but one: a menu is a tree that is walked forwards, not a bag of options in any order."""
 _CLOSINGS = ("Encuesta", "Despedida", "Transferir a un agente")
 _HOURS = np.array([1, 1, 1, 1, 1, 2, 3, 6, 12, 16, 18, 17, 15, 12, 9, 11, 14, 15, 13, 10, 7, 4, 3, 2], float)
 
@@ -73,13 +77,15 @@ def _walk(rng: np.random.Generator, kind: str) -> Walk:
             steps += [_RETRY, _IDENTIFY[1]]
     steps.append(menu)
     shares = 1 / np.arange(1, len(options) + 1)
-    picked = rng.choice(
-        len(options), int(rng.choice(3, p=(0.45, 0.45, 0.1))) + 1, replace=False, p=shares / shares.sum()
-    )
-    steps += [options[i] for i in picked]
-    if rng.random() < 0.1:  # changes its mind: another menu's first options
+    at, more = int(rng.choice(len(options), p=shares / shares.sum())), int(rng.choice(3, p=_MORE))
+    steps.append(options[at])
+    for _ in range(more):
+        at += 1 + int(rng.random() < _SKIPS)
+        if at < len(options):
+            steps.append(options[at])
+    if rng.random() < 0.08:  # changes its mind: another menu's first options
         other = TYPES[int(rng.integers(len(TYPES)))]
-        steps += ["Menú principal", _BRANCHES[other][0], _BRANCHES[other][1][int(rng.integers(3))]]
+        steps += ["Menú principal", _BRANCHES[other][0], _BRANCHES[other][1][int(rng.random() < 0.3)]]
     steps.append(_CLOSINGS[int(rng.choice(3, p=(0.4, 0.4, 0.2)))])
     return Walk(tuple(steps), kind)
 

@@ -68,7 +68,7 @@ def candidates(tally: Tally, support: float) -> Candidates:
     slices = list(_slices(tally, least))
     conditions, rows, of = [], [], []
     completed = found.matrix()
-    held = _held_calls(completed, tally, slices)
+    held = _held_calls(completed, tally, slices, found.conditions)
     for number, part in enumerate(slices):
         counts = held[:, number]
         whole = int(tally.calls[part.cells].sum())
@@ -94,10 +94,15 @@ def _crossed(condition: Condition, part: Slice) -> bool:
     return part.attribute is not Attribute.HOUR or (len(part.values) == 4 and int(part.values[0]) % 2 == 0)
 
 
-def _held_calls(completed: "csr_array", tally: Tally, slices: Sequence[Slice]) -> Ints:
-    """(step patterns, slices) calls that have both."""
+def _held_calls(completed: "csr_array", tally: Tally, slices: Sequence[Slice], conditions: Sequence[Condition]) -> Ints:
+    """(step patterns, slices) calls that have both; 0 where a step pattern is not looked at within an attribute."""
     weights = np.column_stack([tally.by_history(np.where(part.cells, tally.calls, 0)) for part in slices])
-    return np.asarray((completed > 0).astype(np.int64) @ weights, np.int64)
+    held = (completed > 0).astype(np.int64)
+    counts = np.zeros((len(conditions), len(slices)), np.int64)
+    counts[:, 0] = held @ weights[:, 0]
+    within = np.array([i for i, one in enumerate(conditions) if one.contiguous or len(one.steps) <= 1], np.int64)
+    counts[within, 1:] = held[within] @ weights[:, 1:]
+    return counts
 
 
 def _slices(tally: Tally, least: int) -> Iterator[Slice]:
@@ -138,6 +143,7 @@ class _StepPatterns:
         self._counts: list[int] = [int(calls.sum())]
         self._index: dict[Condition, int] = {}
         self._reached: dict[tuple[str, ...], tuple[Ints, Ints]] = {}
+        self._behind: tuple[tuple[str, ...], NDArray[np.int16]] | None = None
         self._steps()
         self._transitions()
         self._sequences(histories, support)
@@ -223,12 +229,28 @@ class _StepPatterns:
     def _in_order(self, steps: tuple[str, ...]) -> tuple[Ints, Ints]:
         """Histories that have the steps in this order, and after how many steps the last is reached."""
         if steps not in self._reached:
-            if len(steps) > 1:
-                rows, after = self._in_order(steps[:-1])
-            else:
-                rows, after = np.arange(len(self._grid)), np.zeros(len(self._grid), np.int64)
-            places = np.arange(self._grid.shape[1])
-            hits = (self._grid[rows] == self._ids[steps[-1]]) & (places >= after[:, None])
-            kept = hits.any(axis=1)
-            self._reached[steps] = rows[kept], hits[kept].argmax(axis=1) + 1
+            first = self._next_after(steps[:-1])[self._ids[steps[-1]]]
+            within = np.flatnonzero(first)
+            before = self._reached[steps[:-1]][0] if len(steps) > 1 else None
+            rows = within if before is None else before[within]
+            self._reached[steps] = rows, first[within].astype(np.int64)
         return self._reached[steps]
+
+    def _next_after(self, prefix: tuple[str, ...]) -> NDArray[np.int16]:
+        """(steps, histories that have the prefix) after how many steps each step is first reached behind it; 0: never.
+
+        All of a prefix at once; only the last one is kept, since sub-sequences come in order of their prefixes.
+        """
+        if self._behind is None or self._behind[0] != prefix:
+            if prefix:
+                rows, after = self._in_order(prefix)
+                grid = self._grid[rows]
+            else:
+                grid, after = self._grid, np.zeros(len(self._grid), np.int64)
+            first = np.zeros((len(self._ids) + 1, len(grid)), np.int16)  # the last row takes the padding
+            places = np.arange(len(grid))
+            for at in range(grid.shape[1] - 1, -1, -1):
+                step = np.where(after <= at, grid[:, at], -1)
+                first[step, places] = at + 1
+            self._behind = prefix, first
+        return self._behind[1]

@@ -4,7 +4,7 @@ import logging
 import re
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -165,7 +165,8 @@ class Loader:
             return []
         self._known.trim()
         wrong: dict[int, str] = {}
-        history = self._each(table["steps_history"], self._history, wrong)
+        self._learn(table["steps_history"].unique().tolist())
+        history = self._each(table["steps_history"], self._known.histories.__getitem__, wrong)
         failed = self._failed(table, wrong)
         ids = table["call_id"].str.strip()
         for i in np.flatnonzero((ids == "").to_numpy()):
@@ -208,26 +209,30 @@ class Loader:
             wrong.setdefault(int(i), bad[int(codes[i])])
         return np.asarray(numbers, np.int64)
 
-    def _history(self, text: str) -> int | str:
+    def _learn(self, texts: Sequence[str]) -> None:
+        """Look into the histories that are new, and keep them all at once."""
         known = self._known.histories
-        if text not in known:
-            known[text] = self._parsed(text)
-        return known[text]
+        parsed = {text: self._parsed(text) for text in texts if text not in known}
+        good = {text: steps for text, steps in parsed.items() if not isinstance(steps, str)}
+        known.update({text: wrong for text, wrong in parsed.items() if isinstance(wrong, str)})
+        known.update(zip(good, self._store.history_ids(list(good.values())), strict=True))
 
-    def _parsed(self, text: str) -> int | str:
+    def _parsed(self, text: str) -> tuple[str, ...] | str:
+        """The steps, or what is wrong with them."""
         arrow = self._arrow or self._map.formato.separador_pasos or _arrow(text)
-        steps = [" ".join(step.split()) for step in text.split(arrow)] if arrow else [" ".join(text.split())]
+        clean = self._known.steps
+        steps = []
+        for raw in text.split(arrow) if arrow else [text]:
+            if raw not in clean:
+                clean[raw] = self._clean(" ".join(raw.split()))[:120]
+            steps.append(clean[raw])
         steps = [step for step in steps if step]
         if not steps:
             return "no tiene ningún paso"
         if len(steps) > MAX_STEPS:
             return f"tiene {len(steps)} pasos; el máximo es {MAX_STEPS} (¿un recorrido que da vueltas?)"
         self._arrow = self._arrow or arrow
-        clean = self._known.steps
-        for step in steps:
-            if step not in clean:
-                clean[step] = self._clean(step)[:120]
-        return self._store.history_ids([tuple(clean[step] for step in steps)])[0]
+        return tuple(steps)
 
     def _clean(self, text: str) -> str:
         return self._scrub(text).replace("\x1f", " ")

@@ -29,9 +29,11 @@ def frequent_sequences(steps: Sequence[tuple[str, ...]], calls: Ints, support: f
         logger.warning("sin minería de secuencias", extra={"action": "effspm_missing"})
         return []
     ids: dict[str, int] = {}
-    sample = [
-        [ids.setdefault(step, len(ids) + 1) for step in _without_cycles(steps[i])] for i in _drawn(calls) if steps[i]
-    ]
+    drawn = np.bincount(_drawn(calls), minlength=len(steps)) if len(steps) else np.zeros(0, np.int64)
+    sample: list[list[int]] = []
+    for i in np.flatnonzero(drawn).tolist():
+        if steps[i]:
+            sample += [[ids.setdefault(step, len(ids) + 1) for step in _without_cycles(steps[i])]] * int(drawn[i])
     if not sample:
         return []
     names = {number: step for step, number in ids.items()}
@@ -42,14 +44,13 @@ def frequent_sequences(steps: Sequence[tuple[str, ...]], calls: Ints, support: f
     return sorted(tuple(names[number] for number in pattern) for pattern in numbers)
 
 
-def _drawn(calls: Ints) -> list[int]:
+def _drawn(calls: Ints) -> Ints:
     """Which history each sampled call has: every n-th call, histories in order."""
     ends = np.cumsum(calls)
     total = int(ends[-1]) if len(ends) else 0
     size = min(total, _SAMPLE)
     at = (np.arange(size) + 0.5) * (total / max(size, 1))
-    drawn: list[int] = np.searchsorted(ends, at, side="right").tolist()
-    return drawn
+    return np.searchsorted(ends, at, side="right")
 
 
 def _without_cycles(steps: tuple[str, ...]) -> list[str]:

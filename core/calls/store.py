@@ -24,6 +24,7 @@ MOST_VALUES = 500
 """Distinct segments, types or error codes; what comes after them counts as having none."""
 _REMEMBERED = 200_000
 """Texts whose ids are kept at hand: beyond, they are looked up anew, so that memory stays as it is."""
+_AT_ONCE = 5_000
 _CACHE_KB = 16_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS historia (id INTEGER PRIMARY KEY, pasos TEXT NOT NULL UNIQUE);
@@ -210,12 +211,12 @@ class CallStore:
     def _ids(self, table: str, column: str, texts: Sequence[str], known: dict[str, int]) -> list[int]:
         if len(known) > _REMEMBERED:
             known.clear()
-        for text in texts:
-            if text in known:
-                continue
-            self._db.execute(f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)", (text,))  # noqa: S608 - our names
-            row = self._db.execute(f"SELECT id FROM {table} WHERE {column} = ?", (text,))  # noqa: S608 - our names
-            known[text] = int(row.fetchone()[0])
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        for first in range(0, len(new), _AT_ONCE):
+            asked = [(text,) for text in new[first : first + _AT_ONCE]]
+            self._db.executemany(f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)", asked)  # noqa: S608 - our names
+            query = f"SELECT {column}, id FROM {table} WHERE {column} IN ({', '.join('?' * len(asked))})"  # noqa: S608
+            known.update(self._db.execute(query, [text for (text,) in asked]))
         return [known[text] for text in texts]
 
     def _names(self, kind: str) -> list[str]:
