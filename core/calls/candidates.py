@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from core.calls.mining import frequent_sequences
+from core.calls.mining import LONGEST, frequent_sequences
 from core.calls.pattern import Attribute, Condition
 from core.calls.tally import Ints, Tally
 
@@ -97,7 +97,7 @@ def _crossed(condition: Condition, part: Slice) -> bool:
 def _held_calls(completed: "csr_array", tally: Tally, slices: Sequence[Slice], conditions: Sequence[Condition]) -> Ints:
     """(step patterns, slices) calls that have both; 0 where a step pattern is not looked at within an attribute."""
     weights = np.column_stack([tally.by_history(np.where(part.cells, tally.calls, 0)) for part in slices])
-    held = (completed > 0).astype(np.int64)
+    held = (completed > 0).astype(np.int32)
     counts = np.zeros((len(conditions), len(slices)), np.int64)
     counts[:, 0] = held @ weights[:, 0]
     within = np.array([i for i, one in enumerate(conditions) if one.contiguous or len(one.steps) <= 1], np.int64)
@@ -137,8 +137,8 @@ class _StepPatterns:
         self._grid = self._padded(histories)
         self.conditions: list[Condition] = [Condition()]
         self.equivalents: dict[Condition, tuple[Condition, ...]] = {}
-        self._columns: list[tuple[Ints, Ints]] = [
-            (np.arange(len(calls), dtype=np.int64), np.ones(len(calls), np.int64))
+        self._columns: list[tuple[NDArray[np.int32], NDArray[np.int16]]] = [
+            (np.arange(len(calls), dtype=np.int32), np.ones(len(calls), np.int16))
         ]
         self._counts: list[int] = [int(calls.sum())]
         self._index: dict[Condition, int] = {}
@@ -152,12 +152,10 @@ class _StepPatterns:
         """(conditions, histories), after how many steps each is complete."""
         from scipy.sparse import csr_array
 
-        sizes = [len(rows) for rows, _ in self._columns]
+        ends = np.cumsum([0, *(len(rows) for rows, _ in self._columns)]).astype(np.int32)
         where = np.concatenate([rows for rows, _ in self._columns])
         data = np.concatenate([at for _, at in self._columns])
-        return csr_array(
-            (data, where, np.concatenate([[0], np.cumsum(sizes)])), shape=(len(self._columns), len(self._calls))
-        )
+        return csr_array((data, where, ends), shape=(len(self._columns), len(self._calls)))
 
     def _padded(self, steps: Sequence[tuple[str, ...]]) -> NDArray[np.int16]:
         width = max((len(history) for history in steps), default=0)
@@ -180,7 +178,7 @@ class _StepPatterns:
                 return
         self._index[condition] = len(self.conditions)
         self.conditions.append(condition)
-        self._columns.append((rows, at))
+        self._columns.append((rows.astype(np.int32), at.astype(np.int16)))
         self._counts.append(count)
 
     def _steps(self) -> None:
@@ -232,8 +230,10 @@ class _StepPatterns:
             first = self._next_after(steps[:-1])[self._ids[steps[-1]]]
             within = np.flatnonzero(first)
             before = self._reached[steps[:-1]][0] if len(steps) > 1 else None
-            rows = within if before is None else before[within]
-            self._reached[steps] = rows, first[within].astype(np.int64)
+            found = within if before is None else before[within], first[within].astype(np.int64)
+            if len(steps) == LONGEST:  # of no other one the beginning
+                return found
+            self._reached[steps] = found
         return self._reached[steps]
 
     def _next_after(self, prefix: tuple[str, ...]) -> NDArray[np.int16]:

@@ -66,8 +66,12 @@ class Selection:
         self._found = found
         self._rules = rules
         self._mine = [np.flatnonzero(found.slice_of == number) for number in range(len(found.slices))]
-        self._completed = [found.completed[found.row[mine]] for mine in self._mine]
-        self._held = [(completed > 0).astype(np.float64) for completed in self._completed]
+        # Within an attribute few step patterns are looked at: one matrix of theirs serves all slices.
+        inside = np.unique(found.row[found.slice_of > 0])
+        self._completed = found.completed, found.completed[inside]
+        self._held = tuple(_ones(completed) for completed in self._completed)
+        self._rows = [found.row[mine] for mine in self._mine[:1]]
+        self._rows += [np.searchsorted(inside, found.row[mine]) for mine in self._mine[1:]]
         self._depth = np.array([len(steps) for steps in tally.histories], np.int64)
         families = {(c.kind, c.attribute is not None): 0 for c in found.conditions}
         numbers = {family: i for i, family in enumerate(families)}
@@ -190,15 +194,16 @@ class Selection:
         strata = int(label.max(initial=0)) + 1
         calls, failed = np.zeros((count, strata)), np.zeros((count, strata))
         passed, all_passed = self._passed(label, reached)
+        early = () if reached is None else tuple(self._before(which, reached) for which in (0, 1))
         for number, part in enumerate(found.slices):
-            mine, rows = self._mine[number], self._held[number]
+            mine, rows, which = self._mine[number], self._rows[number], int(number > 0)
             if not len(mine):
                 continue
-            calls[mine] = rows @ self._by_history(np.where(part.cells, tally.calls, 0), label, strata)
-            failed[mine] = rows @ self._by_history(np.where(part.cells, tally.failed, 0), label, strata)
-            if reached is not None:
-                on_the_way = self._before(number, reached)
-                calls[mine, 0] += on_the_way @ _sum_by_history(tally, np.where(part.cells, passed, 0.0))
+            held = self._held[which]
+            calls[mine] = (held @ self._by_history(np.where(part.cells, tally.calls, 0), label, strata))[rows]
+            failed[mine] = (held @ self._by_history(np.where(part.cells, tally.failed, 0), label, strata))[rows]
+            if early:
+                calls[mine, 0] += (early[which] @ _sum_by_history(tally, np.where(part.cells, passed, 0.0)))[rows]
         n, k = np.rint(calls).astype(np.int64), np.rint(failed).astype(np.int64)
         all_calls = np.bincount(label, weights=tally.calls, minlength=strata)
         all_calls[0] += all_passed
@@ -220,12 +225,10 @@ class Selection:
         passed: Floats = np.where(label > 0, self._tally.calls * spent[self._tally.history], 0.0)
         return passed, float(passed.sum())
 
-    def _before(self, number: int, reached: Ints) -> "csr_array":
-        """1 where a step pattern of a slice is complete earlier in a history than the chosen pattern is."""
-        part = self._completed[number]
-        early = self._held[number].copy()
-        early.data = (part.data < reached[part.indices]).astype(np.float64)
-        return early
+    def _before(self, which: int, reached: Ints) -> "csr_array":
+        """1 where a step pattern is complete earlier in a history than the chosen pattern is."""
+        part = self._completed[which]
+        return _like(part, (part.data < reached[part.indices]).astype(np.float64))
 
     def _tables(self, index: int, label: Ints, reached: Ints | None) -> tuple[list[tuple[int, int]], Ints, Ints]:
         """[(calls, failed) of each stratum], (strata,) calls and failures with the condition: `_given` for one."""
@@ -255,3 +258,15 @@ def _sum_by_history(tally: Tally, weights: Floats) -> Floats:
     """(histories,) sums of one weight per cell."""
     sums = np.bincount(tally.history, weights=weights, minlength=len(tally.histories))
     return np.asarray(sums, np.float64)
+
+
+def _ones(matrix: "csr_array") -> "csr_array":
+    """1 where there is anything."""
+    return _like(matrix, np.ones(len(matrix.data)))
+
+
+def _like(matrix: "csr_array", data: Floats) -> "csr_array":
+    """Other numbers in the same places, which are not copied."""
+    from scipy.sparse import csr_array
+
+    return csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
