@@ -1,13 +1,11 @@
 """Sub-sequences that enough calls have in common, by prefix projection (Pei et al., PrefixSpan, 2001; `effspm`)."""
 
-import logging
+import importlib.util
 from collections.abc import Sequence
 
 import numpy as np
 
 from core.calls.tally import Ints
-
-logger = logging.getLogger(__name__)
 
 LONGEST = 3
 """Steps of a sub-sequence: longer ones are as rare as they are hard to tell from their parts."""
@@ -18,16 +16,20 @@ _MINED_STEPS = 16
 _SECONDS = 30
 
 
+def gaps_looked_for() -> bool:
+    """Whether sub-sequences can be mined here."""
+    return importlib.util.find_spec("effspm") is not None
+
+
 def frequent_sequences(steps: Sequence[tuple[str, ...]], calls: Ints, support: float) -> list[tuple[str, ...]]:
     """Sub-sequences of two or three steps, gaps allowed, in at least `support` of the calls or nearly so.
 
     `calls`: (len(steps),) how many calls have each history. Nothing where `effspm` has no wheel for this Python.
     """
-    try:
-        from effspm import PrefixProjection
-    except ImportError:
-        logger.warning("sin minería de secuencias", extra={"action": "effspm_missing"})
+    if not gaps_looked_for():
         return []
+    from effspm import PrefixProjection
+
     ids: dict[str, int] = {}
     drawn = np.bincount(_drawn(calls), minlength=len(steps)) if len(steps) else np.zeros(0, np.int64)
     sample: list[list[int]] = []

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from core.calls.candidates import Candidates, candidates
 from core.calls.contrast import upper_tail, wilson
+from core.calls.mining import gaps_looked_for
 from core.calls.outcome_steps import Paths, cut, outcome_steps
 from core.calls.pattern import Attribute, CodeShare, Condition, Pattern
 from core.calls.selection import Chosen, Rules, Selection
@@ -31,6 +32,8 @@ class Found:
     rules: Rules
     outcomes: tuple[tuple[str, int], ...]
     """Steps taken for the failure itself, with their calls."""
+    gaps: bool = True
+    """Whether sub-sequences with other steps between were looked for."""
 
 
 def find_patterns(
@@ -53,7 +56,10 @@ def find_patterns(
     patterns = [_described(tally, paths, found, selection, one) for one in selection.choose()]
     patterns.sort(key=lambda pattern: (-pattern.excess, str(pattern.condition)))
     numbered = tuple(_numbered(pattern, number) for number, pattern in enumerate(_with_codes(tally, patterns), start=1))
-    return Found(numbered, tally.total, tally.total_failed, tally.weeks, len(found.conditions), rules, paths.outcomes)
+    return Found(
+        numbered, tally.total, tally.total_failed, tally.weeks, len(found.conditions), rules, paths.outcomes,
+        gaps_looked_for(),
+    )  # fmt: skip
 
 
 def _described(tally: Tally, paths: Paths, found: Candidates, selection: Selection, one: Chosen) -> Pattern:

@@ -48,6 +48,11 @@ def told(found: Found) -> Iterator[str]:
     rate = percent(found.failed / found.calls) if found.calls else "—"
     span = f" en {decimal(found.weeks)} semanas" if found.weeks else ""
     yield f"{found.calls} llamadas{span}, {found.failed} fallidas ({rate}). Condiciones probadas: {found.tested}."
+    if not found.gaps:
+        yield (
+            "No se han buscado secuencias con otros pasos en medio (A … B): falta el paquete effspm, que no existe para "
+            "Python 3.13. Los pasos, las transiciones y los atributos sí."
+        )
     if not found.patterns:
         yield "No hay ningún patrón que el azar no explique."
     if found.outcomes:
@@ -84,6 +89,7 @@ def as_json(found: Found, run: datetime) -> dict[str, Any]:
         "fallidas": found.failed,
         "semanas": found.weeks and round(found.weeks, 3),
         "condiciones_probadas": found.tested,
+        "secuencias_con_saltos": found.gaps,
         "reglas": {
             "soporte_minimo": found.rules.support,
             "descubrimientos_falsos": found.rules.false_discoveries,

@@ -20,6 +20,7 @@ from core.build import open_database, open_embedder, open_tasks
 from core.calls.collection import Indexed
 from core.calls.loading import LoadReport
 from core.calls.mapping import CallMap, read_map
+from core.calls.mining import gaps_looked_for
 from core.calls.optional import require_packages
 from core.calls.patterns import Found, find_patterns
 from core.calls.selection import Rules
@@ -132,7 +133,7 @@ def current_patterns(settings: Settings, store: CallStore) -> Found:
     from core.calls.ranking import kept, restored
 
     rules = Rules(support=settings.llamadas_soporte)
-    stamp = f"{store.fact(_VERSION)} {store.fact('pasos')} {rules}"
+    stamp = f"{store.fact(_VERSION)} {store.fact('pasos')} {rules} {gaps_looked_for()}"
     path = calls_folder(settings) / _CACHE
     try:
         saved = json.loads(path.read_text("utf-8"))

@@ -193,7 +193,7 @@ class CallStore:
     def steps_of(self, call_id: str) -> "tuple[str, ...] | None":
         """The way of one call, by its id; None where it is not known."""
         query = "SELECT h.pasos FROM llamada AS l JOIN historia AS h ON h.id = l.historia WHERE l.id = ?"
-        row = self._db.execute(query, (hashed([call_id])[0],)).fetchone()
+        row = self._db.execute(query, (int(hashed([call_id])[0]),)).fetchone()
         return tuple(row[0].split(SEP)) if row else None
 
     def _number(self, kind: str, text: str) -> int:
@@ -258,6 +258,10 @@ def open_store(folder: Path) -> Iterator[CallStore]:
     except sqlite3.OperationalError as error:
         if "locked" in str(error):
             raise DependencyError(f"Otro proceso está cargando llamadas en {path}. Espere a que termine.") from error
+        if "full" in str(error):
+            raise DependencyError(
+                f"No queda sitio en el disco para {path}. Lo cargado hasta ahora sigue ahí; haga sitio y repita la orden."
+            ) from error
         raise DependencyError(f"No se puede usar {path}: {error}. Compruebe el disco y los permisos.") from error
     except sqlite3.DatabaseError as error:
         raise DependencyError(

@@ -1,13 +1,20 @@
 """A log comes in whole, whatever is in it."""
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from config import ROOT
 from core.calls.loading import Loader, LoadReport
 from core.calls.mapping import CallMap, read_map
+from core.calls.narrative import narrative
+from core.calls.reading import CHUNK
 from core.calls.store import CallStore, open_store
 from core.errors import DependencyError, UsageError
 from core.privacy import scrub
@@ -186,3 +193,49 @@ def test_clear_forgets_everything(log: Path, tmp_path: Path) -> None:
         store.clear()
         assert store.count() == 0
         assert store.names().steps == {}
+
+
+def test_a_load_that_is_killed_goes_on_where_it_was(write: Write, tmp_path: Path) -> None:
+    path = write(HEADER + "".join(f"c{i},A -> B,ok,,,,,\n" for i in range(CHUNK + 10)) + "z,Fatal,ok,,,,,\n")
+    killed = subprocess.run([sys.executable, "-c", _KILLED, str(path), str(tmp_path)], cwd=ROOT, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    report = _load(path, tmp_path)
+    assert (report.added, report.changed, report.unchanged) == (11, 0, CHUNK)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from core.calls.loading import Loader
+from core.calls.mapping import CallMap
+from core.calls.store import open_store
+
+def scrub(text):
+    if text == "Fatal":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return text
+
+with open_store(Path(sys.argv[2])) as store:
+    Loader(store, CallMap(), scrub).load(Path(sys.argv[1]))
+"""
+
+
+def test_a_full_disk_is_told_and_what_was_loaded_stays(log: Path, write: Write, tmp_path: Path) -> None:
+    _load(log, tmp_path)
+    more = write(HEADER + "".join(f"n{i},A{i} -> B{i},ok,,,,,\n" for i in range(20_000)))
+    with pytest.raises(DependencyError, match="No queda sitio"), open_store(tmp_path) as store:
+        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {pages + 20}")
+        Loader(store, CallMap(), scrub).load(more)
+    with open_store(tmp_path) as store:
+        assert store.count() == 2_000
+
+
+def test_calls_that_read_the_same_are_counted(write: Write, tmp_path: Path) -> None:
+    _load(write(HEADER + ROW + ROW.replace("c1", "c2") + ROW.replace("Pagos", "Otro").replace("c1", "c3")), tmp_path)
+    with open_store(tmp_path) as store:
+        [group] = [group for group in store.groups() if "Pagos" in group.steps]
+        assert store.alike(narrative(group, "v1")) == (2, ("c1", "c2"))
+        assert store.alike(narrative(replace(group, segment="nadie"), "v1")) == (0, ())
+        assert store.steps_of("c3") == ("Inicio", "Otro", "ERROR_X")
+        assert store.steps_of("c9") is None
