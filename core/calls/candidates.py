@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 Mask = NDArray[np.bool_]
+Indices = NDArray[np.integer]
+Rows = NDArray[np.int32]
+"""Histories, by their number."""
+Places = NDArray[np.int16]
+"""After how many steps of a history."""
 
 SAME = 0.95
 """Two conditions that share this part of their calls are one hypothesis; the simpler one stands for it."""
@@ -96,13 +101,28 @@ def _crossed(condition: Condition, part: Slice) -> bool:
 
 def _held_calls(completed: "csr_array", tally: Tally, slices: Sequence[Slice], conditions: Sequence[Condition]) -> Ints:
     """(step patterns, slices) calls that have both; 0 where a step pattern is not looked at within an attribute."""
-    weights = np.column_stack([tally.by_history(np.where(part.cells, tally.calls, 0)) for part in slices])
-    held = (completed > 0).astype(np.int32)
-    counts = np.zeros((len(conditions), len(slices)), np.int64)
-    counts[:, 0] = held @ weights[:, 0]
     within = np.array([i for i, one in enumerate(conditions) if one.contiguous or len(one.steps) <= 1], np.int64)
-    counts[within, 1:] = held[within] @ weights[:, 1:]
+    counts = np.zeros((len(conditions), len(slices)), np.int64)
+    inside = ones(completed[within])
+    for number, part in enumerate(slices):  # one at a time: all their weights at once would be the most memory of all
+        weights = tally.by_history(np.where(part.cells, tally.calls, 0)).astype(np.float64)
+        if number:
+            counts[within, number] = np.rint(inside @ weights)
+        else:
+            counts[:, 0] = np.rint(ones(completed) @ weights)
     return counts
+
+
+def ones(matrix: "csr_array") -> "csr_array":
+    """1 where there is anything."""
+    return like(matrix, np.ones(len(matrix.data)))
+
+
+def like(matrix: "csr_array", data: NDArray[np.float64]) -> "csr_array":
+    """Other numbers in the same places, which are not copied."""
+    from scipy.sparse import csr_array
+
+    return csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
 
 
 def _slices(tally: Tally, least: int) -> Iterator[Slice]:
@@ -137,13 +157,13 @@ class _StepPatterns:
         self._grid = self._padded(histories)
         self.conditions: list[Condition] = [Condition()]
         self.equivalents: dict[Condition, tuple[Condition, ...]] = {}
-        self._columns: list[tuple[NDArray[np.int32], NDArray[np.int16]]] = [
+        self._columns: list[tuple[Rows, Places]] = [
             (np.arange(len(calls), dtype=np.int32), np.ones(len(calls), np.int16))
         ]
         self._counts: list[int] = [int(calls.sum())]
         self._index: dict[Condition, int] = {}
-        self._reached: dict[tuple[str, ...], tuple[Ints, Ints]] = {}
-        self._behind: tuple[tuple[str, ...], NDArray[np.int16]] | None = None
+        self._reached: dict[tuple[str, ...], tuple[Rows, Places]] = {}
+        self._behind: tuple[tuple[str, ...], Places] | None = None
         self._steps()
         self._transitions()
         self._sequences(histories, support)
@@ -157,19 +177,19 @@ class _StepPatterns:
         data = np.concatenate([at for _, at in self._columns])
         return csr_array((data, where, ends), shape=(len(self._columns), len(self._calls)))
 
-    def _padded(self, steps: Sequence[tuple[str, ...]]) -> NDArray[np.int16]:
+    def _padded(self, steps: Sequence[tuple[str, ...]]) -> Places:
         width = max((len(history) for history in steps), default=0)
         grid = np.full((len(steps), width + 1), -1, np.int16)
         for i, history in enumerate(steps):
             grid[i, : len(history)] = [self._ids.setdefault(step, len(self._ids)) for step in history]
         return grid
 
-    def _add(self, condition: Condition, rows: Ints, at: Ints, like: Sequence[Condition]) -> None:
-        """Keep it, unless too few calls have it or one of `like`, which has all its calls, has hardly any more."""
+    def _add(self, condition: Condition, rows: Indices, at: Indices, parts: Sequence[Condition]) -> None:
+        """Keep it, unless too few calls have it or one of `parts`, which has all its calls, has hardly any more."""
         count = int(self._calls[rows].sum())
         if count < self._least:
             return
-        for simpler in like:
+        for simpler in parts:
             known = self._index.get(simpler)
             if known is not None and count >= SAME * self._counts[known]:
                 shown = self.conditions[known]
@@ -214,7 +234,7 @@ class _StepPatterns:
             if len(self.conditions) >= _MOST_SEQUENCES:
                 return
 
-    def _mostly_transition(self, pair: Condition, rows: Ints) -> bool:
+    def _mostly_transition(self, pair: Condition, rows: Indices) -> bool:
         """Whether its two steps nearly always come in a row: then the transition stands for it."""
         known = self._index.get(Condition(pair.steps, contiguous=True))
         if known is None or SAME * self._calls[rows].sum() > self._counts[known]:
@@ -224,19 +244,20 @@ class _StepPatterns:
         self._index[pair] = known
         return True
 
-    def _in_order(self, steps: tuple[str, ...]) -> tuple[Ints, Ints]:
+    def _in_order(self, steps: tuple[str, ...]) -> tuple[Rows, Places]:
         """Histories that have the steps in this order, and after how many steps the last is reached."""
         if steps not in self._reached:
             first = self._next_after(steps[:-1])[self._ids[steps[-1]]]
             within = np.flatnonzero(first)
             before = self._reached[steps[:-1]][0] if len(steps) > 1 else None
-            found = within if before is None else before[within], first[within].astype(np.int64)
+            rows = (within if before is None else before[within]).astype(np.int32)
+            found = rows, first[within]
             if len(steps) == LONGEST:  # of no other one the beginning
                 return found
             self._reached[steps] = found
         return self._reached[steps]
 
-    def _next_after(self, prefix: tuple[str, ...]) -> NDArray[np.int16]:
+    def _next_after(self, prefix: tuple[str, ...]) -> Places:
         """(steps, histories that have the prefix) after how many steps each step is first reached behind it; 0: never.
 
         All of a prefix at once; only the last one is kept, since sub-sequences come in order of their prefixes.

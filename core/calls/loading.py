@@ -36,7 +36,8 @@ _SHOWN = 200
 """Problems that the report has one by one; further ones are counted."""
 _NOTE = 300
 """Characters of a note that are kept."""
-_LOOKED_AT = 500
+_REMEMBERED = 30_000
+"""Distinct texts kept at hand."""
 
 
 class LoadReport(BaseModel):
@@ -93,7 +94,7 @@ class _Known:
     def trim(self) -> None:
         """Memory stays as it is, however many distinct texts there are."""
         for texts in (self.histories, self.notes, self.steps):
-            if len(texts) > 100_000:
+            if len(texts) > _REMEMBERED:
                 texts.clear()
 
 

@@ -50,8 +50,8 @@ def told(found: Found) -> Iterator[str]:
     yield f"{found.calls} llamadas{span}, {found.failed} fallidas ({rate}). Condiciones probadas: {found.tested}."
     if not found.gaps:
         yield (
-            "No se han buscado secuencias con otros pasos en medio (A … B): falta el paquete effspm, que no existe para "
-            "Python 3.13. Los pasos, las transiciones y los atributos sí."
+            "No se han buscado secuencias con otros pasos en medio (A … B): falta el paquete effspm, que no existe "
+            "para Python 3.13. Los pasos, las transiciones y los atributos sí."
         )
     if not found.patterns:
         yield "No hay ningún patrón que el azar no explique."

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.calls.candidates import Candidates, Mask
+from core.calls.candidates import Candidates, Mask, like, ones
 from core.calls.contrast import Floats, moments, upper_tail, weighted_discoveries
 from core.calls.tally import Ints, Tally
 
@@ -69,7 +69,7 @@ class Selection:
         # Within an attribute few step patterns are looked at: one matrix of theirs serves all slices.
         inside = np.unique(found.row[found.slice_of > 0])
         self._completed = found.completed, found.completed[inside]
-        self._held = tuple(_ones(completed) for completed in self._completed)
+        self._held = tuple(ones(completed) for completed in self._completed)
         self._rows = [found.row[mine] for mine in self._mine[:1]]
         self._rows += [np.searchsorted(inside, found.row[mine]) for mine in self._mine[1:]]
         self._depth = np.array([len(steps) for steps in tally.histories], np.int64)
@@ -228,7 +228,7 @@ class Selection:
     def _before(self, which: int, reached: Ints) -> "csr_array":
         """1 where a step pattern is complete earlier in a history than the chosen pattern is."""
         part = self._completed[which]
-        return _like(part, (part.data < reached[part.indices]).astype(np.float64))
+        return like(part, (part.data < reached[part.indices]).astype(np.float64))
 
     def _tables(self, index: int, label: Ints, reached: Ints | None) -> tuple[list[tuple[int, int]], Ints, Ints]:
         """[(calls, failed) of each stratum], (strata,) calls and failures with the condition: `_given` for one."""
@@ -258,15 +258,3 @@ def _sum_by_history(tally: Tally, weights: Floats) -> Floats:
     """(histories,) sums of one weight per cell."""
     sums = np.bincount(tally.history, weights=weights, minlength=len(tally.histories))
     return np.asarray(sums, np.float64)
-
-
-def _ones(matrix: "csr_array") -> "csr_array":
-    """1 where there is anything."""
-    return _like(matrix, np.ones(len(matrix.data)))
-
-
-def _like(matrix: "csr_array", data: Floats) -> "csr_array":
-    """Other numbers in the same places, which are not copied."""
-    from scipy.sparse import csr_array
-
-    return csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,9 +23,10 @@ SEP = "\x1f"
 """Between the steps of a stored history."""
 MOST_VALUES = 500
 """Distinct segments, types or error codes; what comes after them counts as having none."""
-_REMEMBERED = 200_000
+_REMEMBERED = 30_000
 """Texts whose ids are kept at hand: beyond, they are looked up anew, so that memory stays as it is."""
 _AT_ONCE = 5_000
+_ADDED_AT_ONCE = 100_000
 _CACHE_KB = 16_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS historia (id INTEGER PRIMARY KEY, pasos TEXT NOT NULL UNIQUE);
@@ -48,7 +50,7 @@ _PACKED = (
     "SELECT (((((historia * 512 + segmento + 1) * 512 + tipo + 1) * 32 + hora + 1) * 1024 + codigo + 1) * 2) + falla "
     "FROM llamada"
 )
-"""A call's attributes as one number: a million of them take 8 MB."""
+"""A call's attributes as one number."""
 _GROUPED = f"""
 SELECT h.pasos, g.segmento, g.tipo, g.codigo, n.texto, g.falla, g.calls, g.examples
 FROM (SELECT historia, segmento, tipo, codigo, nota, falla, COUNT(*) AS calls,
@@ -125,24 +127,38 @@ class CallStore:
 
     def tally(self) -> Tally:
         """All calls counted by what they went through."""
-        packed = np.fromiter((row[0] for row in self._db.execute(_PACKED)), np.int64)
-        cells, calls = np.unique(packed >> 1, return_counts=True)
-        failing, fails = np.unique(packed[packed & 1 == 1] >> 1, return_counts=True)
-        failed = np.zeros(len(cells), np.int64)
-        failed[np.searchsorted(cells, failing)] = fails
+        cells, calls, failed = self._cells()
         code, hour = cells % 1024 - 1, (cells >> 10) % 32 - 1
         kind, segment = (cells >> 15) % 512 - 1, (cells >> 24) % 512 - 1
         ids, history = np.unique(cells >> 33, return_inverse=True)
         kept = set(ids.tolist())
-        texts = {
-            number: steps for number, steps in self._db.execute("SELECT id, pasos FROM historia") if number in kept
+        steps: dict[str, str] = {}  # each name once, however many histories have it
+        histories = {
+            number: tuple(steps.setdefault(step, step) for step in text.split(SEP))
+            for number, text in self._db.execute("SELECT id, pasos FROM historia")
+            if number in kept
         }
         return Tally(
-            histories=[tuple(texts[number].split(SEP)) for number in ids.tolist()],
+            histories=[histories[number] for number in ids.tolist()],
             segments=self._names("segmento"), kinds=self._names("tipo"), codes=self._names("codigo"),
-            history=history, segment=segment, kind=kind, hour=hour, code=code, calls=calls.astype(np.int64),
+            history=history, segment=segment, kind=kind, hour=hour, code=code, calls=calls,
             failed=failed, weeks=self._weeks(), history_ids=ids.tolist(),
         )  # fmt: skip
+
+    def _cells(self) -> tuple[Ints, Ints, Ints]:
+        """Each combination that occurs, packed without its last bit; its calls, and those that failed.
+
+        Added up a part at a time: what is held grows with the combinations, not with the calls.
+        """
+        cells, calls, failed = (np.zeros(0, np.int64) for _ in range(3))
+        rows = self._db.execute(_PACKED)
+        while len(part := np.fromiter((row[0] for row in islice(rows, _ADDED_AT_ONCE)), np.int64)):
+            every = np.concatenate([cells, part >> 1])
+            weights = np.concatenate([calls, np.ones(len(part), np.int64)])
+            fails = np.concatenate([failed, part & 1])
+            cells, at = np.unique(every, return_inverse=True)
+            calls, failed = (np.bincount(at, weights=one).astype(np.int64) for one in (weights, fails))
+        return cells, calls, failed
 
     def groups(self) -> Iterator[Group]:
         """Calls that read the same, those that fail first, the most frequent of each first."""
@@ -260,7 +276,8 @@ def open_store(folder: Path) -> Iterator[CallStore]:
             raise DependencyError(f"Otro proceso está cargando llamadas en {path}. Espere a que termine.") from error
         if "full" in str(error):
             raise DependencyError(
-                f"No queda sitio en el disco para {path}. Lo cargado hasta ahora sigue ahí; haga sitio y repita la orden."
+                f"No queda sitio en el disco para {path}. Lo cargado hasta ahora sigue ahí: haga sitio y repita la "
+                "orden."
             ) from error
         raise DependencyError(f"No se puede usar {path}: {error}. Compruebe el disco y los permisos.") from error
     except sqlite3.DatabaseError as error:

@@ -223,12 +223,17 @@ with open_store(Path(sys.argv[2])) as store:
 def test_a_full_disk_is_told_and_what_was_loaded_stays(log: Path, write: Write, tmp_path: Path) -> None:
     _load(log, tmp_path)
     more = write(HEADER + "".join(f"n{i},A{i} -> B{i},ok,,,,,\n" for i in range(20_000)))
-    with pytest.raises(DependencyError, match="No queda sitio"), open_store(tmp_path) as store:
-        pages = store._db.execute("PRAGMA page_count").fetchone()[0]
-        store._db.execute(f"PRAGMA max_page_count = {pages + 20}")
-        Loader(store, CallMap(), scrub).load(more)
+    with pytest.raises(DependencyError, match="No queda sitio"):
+        _load_with_room(more, tmp_path, pages=20)
     with open_store(tmp_path) as store:
         assert store.count() == 2_000
+
+
+def _load_with_room(path: Path, folder: Path, *, pages: int) -> None:
+    with open_store(folder) as store:
+        used = store._db.execute("PRAGMA page_count").fetchone()[0]
+        store._db.execute(f"PRAGMA max_page_count = {used + pages}")
+        Loader(store, CallMap(), scrub).load(path)
 
 
 def test_calls_that_read_the_same_are_counted(write: Write, tmp_path: Path) -> None:
