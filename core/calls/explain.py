@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 NO_EVIDENCE = "no hay evidencia"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_CLIENT = re.compile(r"\bcliente (\w+)", re.IGNORECASE)
 _CODE = re.compile(r"\b[A-Z][A-Z0-9]*_[A-Z0-9_]+\b|\b[A-Z]{2,}-?\d+\b")
 
 
@@ -83,12 +84,16 @@ async def explain(
 
 
 def supported(claim: Claim, evidence: Mapping[str, str], call: str) -> bool:
-    """Whether a claim rests on what it cites: all it cites was given, and every figure and error code in it stands in
-    that evidence or in the call."""
+    """Whether a claim rests on what it cites: all it cites was given, every figure and error code in it stands in that
+    evidence or in the call, and it does not make the customer of another segment's call out of this one."""
     cited = [name.strip("[]«»() .") for name in claim.evidence]
     if not cited or not all(name in evidence for name in cited):
         return False
     ground = " ".join([call, *(evidence[name] for name in cited), *cited])
     figures = {one.replace(",", ".") for one in _NUMBER.findall(ground)}
     said = {one.replace(",", ".") for one in _NUMBER.findall(claim.cause)}
-    return said <= figures and all(code in ground for code in _CODE.findall(claim.cause))
+    codes = all(code in ground for code in _CODE.findall(claim.cause))
+    mine = {name.casefold() for name in _CLIENT.findall(call)}
+    others = {name.casefold() for name in _CLIENT.findall(ground)} - mine
+    named = {name.casefold() for name in _CLIENT.findall(claim.cause)}
+    return said <= figures and codes and not (mine and named & others)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t|"
 MAX_CELL = 20_000
 """Characters; a longer cell is a quote that was never closed, or no log of calls."""
-CHUNK = 50_000
+CHUNK = 20_000
 """Rows at a time."""
 _BLOCK = 1 << 20
 _BROKEN_SHARE = 0.02

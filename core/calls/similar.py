@@ -45,7 +45,8 @@ def similar_calls(call: Call, base: NarrativeBase, patterns: Sequence[Pattern], 
     Raises `KnowledgeMissing` where none are indexed.
     """
     text = narrate(call.steps, segment=call.segment, kind=call.kind, code=call.code)
-    vectors = {name: matrix[0] for name, matrix in base.embedder.queries([text]).items()}
+    asked = base.embedder.queries([text])
+    vectors = {name: matrix[0] for name, matrix in asked.items() if matrix[0].any()}  # zeros: not for this language
     hits = base.nearest(vectors, _LOOKED_AT)
     ids = sorted({point_id for found in hits.values() for point_id, _ in found})
     stored = {point.id: point for point in base.shelf.retrieve(base.shelf.name, ids, vectors=True)}
@@ -57,7 +58,7 @@ def similar_calls(call: Call, base: NarrativeBase, patterns: Sequence[Pattern], 
         ]
         past = base.read(point)
         if past.failed:
-            found.append(_compared(call, past, float(np.mean(cosines)), mine, patterns))
+            found.append(_compared(call, past, float(np.mean(cosines)) if cosines else 0.0, mine, patterns))
     found.sort(key=lambda one: (-one.score, one.narrative.id))
     return [one for one in found[:limit] if one.score >= FLOOR]
 

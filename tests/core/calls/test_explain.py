@@ -3,15 +3,17 @@
 import argparse
 import asyncio
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
 from bench.llamadas.generate import Calls
 from config import load_settings
-from core.calls import session
+from core.calls import mining, session
 from core.calls.answer import Answer, as_json, lines
 from core.calls.call import Call, read_call
 from core.calls.collection import NarrativeBase
@@ -23,15 +25,16 @@ from core.calls.group import Group
 from core.calls.known import KnownNames
 from core.calls.narrative import narrate
 from core.calls.outcome_steps import cut
-from core.calls.patterns import Found
+from core.calls.patterns import Found, find_patterns
 from core.calls.proposals import rows
 from core.calls.ranking import as_csv, kept, restored, table, told
+from core.calls.ranking import as_json as as_ranking
 from core.calls.similar import matched, similar_calls
 from core.calls.tally import Tally
 from core.catalogue import Resolution
 from core.errors import Retryable, UsageError
 from core.incident import Incident
-from core.ports import Claim
+from core.ports import Claim, Vectors
 from core.proposed_row import Known
 from core.reason import Reason
 from tests.core.hash_embedder import HashEmbedder
@@ -65,6 +68,43 @@ def test_similar_calls_failed_and_the_most_alike_is_first(base: NarrativeBase) -
     assert found[0].narrative.steps == GROUPS[0].steps
     assert all(one.narrative.failed for one in found)
     assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
+
+
+class _WithEnglish(HashEmbedder):
+    """With an embedding that gives nothing for this language."""
+
+    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        return super().queries(texts) | {"b": np.zeros((len(texts), 64), np.float32)}
+
+    passages = queries
+
+
+def test_an_embedding_not_in_use_does_not_count() -> None:
+    client = QdrantClient(location=":memory:")
+    found = NarrativeBase(client, _WithEnglish({"a": 64, "b": 64}))
+    found.bring_up_to_date(GROUPS, 100)
+    [first, *_] = similar_calls(Call(GROUPS[0].steps, "ERROR_X", "premium", "pago"), found, ())
+    client.close()
+    assert first.narrative.steps == GROUPS[0].steps
+    assert first.parts["vectores"] > 0.9
+
+
+def test_a_claim_about_another_segment_is_dropped() -> None:
+    evidence = {"L1": "Llamada de pago de un cliente particular que falla en «X»."}
+    call = "Llamada de pago de un cliente premium que falla en «X»."
+    assert not supported(Claim(cause="Falla la de un cliente particular", evidence=("L1",)), evidence, call)
+    assert supported(Claim(cause="Falla la de un cliente premium", evidence=("L1",)), evidence, call)
+    assert supported(Claim(cause="Falla el cliente que llama", evidence=("L1",)), evidence, call)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["mined", "not mined"])
+def test_where_gaps_are_not_looked_for_it_is_told(there: bool, tally: Tally, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not there:
+        monkeypatch.setattr(mining.importlib.util, "find_spec", lambda name: None)
+    found = find_patterns(tally)
+    assert as_ranking(found, datetime.now().astimezone())["secuencias_con_saltos"] is there
+    assert ("effspm" in "\n".join(told(found))) is not there
+    assert restored(kept(found)).gaps is there
 
 
 EVIDENCE = {"P1": "Las llamadas con «Pagos» fallan el 20,5 % (41 de 200).", "L1": "Llamada con ERROR_X."}
