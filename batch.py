@@ -22,6 +22,11 @@ ejemplos:
                                            ellos) para main.py --pregunta; solo lo que ha cambiado, y lo que ya no
                                            está se retira. Si se interrumpe, repita la orden: sigue por donde iba
   python batch.py --reindexar              rehace los vectores de los documentos con las valoraciones de --valorar
+  python batch.py --llamadas FILE.csv      carga un registro de llamadas (una por fila: call_id, steps_history,
+                                           final_status, error_code, user_segment, call_type, timestamp, notes) para
+                                           main.py --patrones y --llamada; solo lo nuevo o cambiado. Otros nombres de
+                                           columna, en resources/llamadas.toml o en --mapa. --sin-vectores acaba antes,
+                                           pero sin llamadas parecidas; --completo olvida las cargadas
 
 códigos de salida: 0 hecho; 2 uso, configuración o fichero incorrectos; 3 no se llega a una dependencia
 """
@@ -45,6 +50,9 @@ def _parser() -> Parser:
     documents = parser.add_mutually_exclusive_group()
     documents.add_argument("--documentos", type=Path, metavar="DIR", help="carga los documentos de esta carpeta")
     documents.add_argument("--reindexar", action="store_true", help="rehace los documentos con lo que se ha valorado")
+    parser.add_argument("--llamadas", type=Path, metavar="FILE", help="carga este registro de llamadas (CSV)")
+    parser.add_argument("--mapa", type=Path, metavar="FILE", help="qué columna es cuál (por defecto, llamadas.toml)")
+    parser.add_argument("--sin-vectores", action="store_true", help="con --llamadas, no guarda vectores")
     return parser
 
 
@@ -62,6 +70,8 @@ def _run(options: argparse.Namespace) -> str:
         from core.document_session import carry_out
 
         return carry_out(options)
+    if options.llamadas:
+        return _calls(options)
     from config import load_settings
     from core.batch import CATALOGUE, fixes_beside, read_inputs, run_batch
     from core.build import open_knowledge, open_summariser
@@ -87,6 +97,17 @@ def _run(options: argparse.Namespace) -> str:
         work = partial(run_batch, full=options.completo, summarise=summarise, wordings=wordings, progress=progress)
         outcome = work(inputs, knowledge, resources / "reportes", examples=examples)
     return outcome.summary() if examples is not None else f"{STAY}\n{outcome.summary()}"
+
+
+def _calls(options: argparse.Namespace) -> str:
+    from config import load_settings
+    from core.calls.session import LoadOptions, load_calls
+    from core.terminal import progress_bar
+
+    vectors = not options.sin_vectores
+    asked = LoadOptions(options.llamadas, options.mapa, options.completo, options.estricto, vectors)
+    with progress_bar() as progress:
+        return load_calls(load_settings(), asked, progress)
 
 
 if __name__ == "__main__":

@@ -277,6 +277,26 @@ class Settings(BaseSettings):
         ),
     )
 
+    # Calls
+    llamadas_soporte: float = Field(
+        0.004,
+        gt=0,
+        le=0.5,
+        description="Parte de las llamadas que como mínimo ha de cumplir un patrón para mirarlo.",
+        json_schema_extra=documentation(
+            "Least share of the calls that a pattern must cover to be looked at.", unit="de las llamadas|of the calls"
+        ),
+    )
+    llamadas_vectores: int = Field(
+        20_000,
+        ge=100,
+        le=1_000_000,
+        description="Relatos distintos de llamadas que llevan vector, primero los de las fallidas.",
+        json_schema_extra=documentation(
+            "Distinct narratives of calls that get a vector, those of failed calls first.", unit="relatos|narratives"
+        ),
+    )
+
     # Work
     concurrencia: int = Field(
         0,

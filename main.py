@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from core.command_line import Parser, exit_code
-from core.options import add_history, add_orders, check_history, is_order, is_question, positive
+from core.options import add_calls, add_history, add_orders, check_history, is_order, is_question, positive
 
 _EXAMPLES = """\
 ejemplos:
@@ -19,6 +19,9 @@ ejemplos:
   python main.py --historia INC-0001    todo lo que se sabe de esa incidencia, también durante una ejecución
   python main.py --pregunta "¿Cuándo se carga un recibo?"   responde con los documentos (batch.py --documentos DIR)
   python main.py --valorar f-0123456789 mal --correccion "Se carga el día 5"   lo que se aprende al reindexar
+  python main.py --patrones             por qué fallan las llamadas cargadas con batch.py --llamadas
+  python main.py --llamada "Inicio -> Menú pagos -> Validación de tarjeta -> Error 503" --segmento premium
+                                        por qué ha fallado esa llamada y en qué se apoya
 Primero se retoma lo que otra ejecución dejó a medias. Lo ya trabajado que siga igual no se repite.
 Ctrl-C termina lo que está en curso y dice lo que queda; un segundo Ctrl-C corta.
 códigos de salida: 0 hecho; 1 alguna incidencia ha fallado; 2 uso o configuración incorrectos;
@@ -42,6 +45,7 @@ def _parser() -> Parser:
     add_orders(way)
     parser.add_argument("--correccion", metavar="TEXTO", help="con --valorar: lo que había que responder")
     add_history(parser)
+    add_calls(way, parser)
     parser.add_argument("--json", action="store_true", help="por la salida estándar, para otro programa")
     parser.add_argument("--concurrencia", type=positive, metavar="N", help="incidencias en curso a la vez")
     parser.add_argument("--detalle", action="store_true", help="muestra los avisos de cada etapa")
@@ -65,7 +69,14 @@ def _run(options: argparse.Namespace) -> int:
     from config import load_settings
     from observabilidad.logs import open_logs
 
-    if is_question(options):
+    settings = load_settings()
+    if options.patrones:
+        from core.calls.session import show_patterns
+
+        return show_patterns(settings, options)
+    if options.llamada:
+        from core.calls.session import explain_call as carry_out
+    elif is_question(options):
         from core.question_session import ask as carry_out
     elif is_order(options):
         from core.orders import follow as carry_out
@@ -73,7 +84,6 @@ def _run(options: argparse.Namespace) -> int:
         from core.replay_session import replay_closed as carry_out
     else:
         from core.session import work_desk as carry_out
-    settings = load_settings()
     with open_logs(settings, verbose=options.detalle):
         return asyncio.run(carry_out(settings, options))
 

@@ -1,4 +1,4 @@
-"""`python -m bench`: measures orchestration, queue, knowledge base, search, start-up and the log."""
+"""`python -m bench`: measures orchestration, queue, knowledge base, search, start-up, the log and calls."""
 
 import argparse
 import sys
@@ -16,6 +16,7 @@ ejemplos:
   python -m bench                               todo, unos minutos
   python -m bench --solo arranque busqueda      solo esas medidas
   python -m bench --solo orquestacion --incidencias 40
+  python -m bench --solo llamadas               patrones plantados, carga, vectores y llamadas parecidas
   python -m bench --solo registro               Loki que cae a mitad, Loki que no contesta, coste por línea
 
 códigos de salida: 0 medido (aunque no se llegue a lo pedido: la tabla lo dice); 2 uso o configuración incorrectos;
@@ -24,7 +25,9 @@ códigos de salida: 0 medido (aunque no se llegue a lo pedido: la tabla lo dice)
 _REAL = 12
 """Incidents at most with the real embedder: each takes from tenths of a second to several seconds of CPU."""
 
-NAMES = ("orquestacion", "orquestacion_real", "cola", "base", "busqueda", "documentos", "arranque", "registro")
+NAMES = (
+    "orquestacion", "orquestacion_real", "cola", "base", "busqueda", "documentos", "arranque", "registro", "llamadas",
+)  # fmt: skip
 
 
 def _parser() -> Parser:
@@ -85,7 +88,14 @@ def _works(options: argparse.Namespace) -> dict[str, Callable[[], list[Measure]]
         "documentos": measure_documents,
         "arranque": measure_startup,
         "registro": lambda: measure_record(options.corte),
+        "llamadas": _calls,
     }
+
+
+def _calls() -> list[Measure]:
+    from bench.llamadas.measures import measure_calls  # with libraries that nothing else here needs
+
+    return measure_calls()
 
 
 if __name__ == "__main__":

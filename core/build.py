@@ -13,6 +13,7 @@ from core.errors import DependencyError
 if TYPE_CHECKING:
     from core.catalogue import CatalogueEntry
     from core.database import Database
+    from core.decision import Evidence
     from core.documents.background import Background
     from core.documents.collection import DocumentBase
     from core.documents.load import Loader
@@ -319,17 +320,24 @@ class Works:
 
 @asynccontextmanager
 async def open_pipeline(
-    settings: Settings, *, simulate: bool, hands: int | None = None, as_opened: bool = False
+    settings: Settings,
+    *,
+    simulate: bool,
+    hands: int | None = None,
+    as_opened: bool = False,
+    evidence: "Evidence | None" = None,
 ) -> AsyncIterator[Works]:
     """Everything for working the queue. Raises `UsageError` or `DependencyError` with what to do.
 
-    `as_opened`: the incidents are as they were when they were opened, and decided as if nothing had been since.
+    `as_opened`: the incidents are as they were when they were opened, and decided as if nothing had been since;
+    `evidence`: what is told to the person who takes an incident.
     """
     from core.attachments import AttachmentReader
     from core.attachments import Limits as AttachmentLimits
     from core.batch import CATALOGUE, FIXES
     from core.control import KillSwitch
     from core.critic_loop import CriticLoop, Limits
+    from core.decision import no_evidence
     from core.execute import Executor, Guard
     from core.journaled_tasks import JournaledTasks
     from core.ledger import open_ledger
@@ -379,7 +387,17 @@ async def open_pipeline(
         resources = settings.directorio_recursos
         originals = Originals(resources / CATALOGUE, resources / FIXES, scrub)
         background = open_background(settings, knowledge, embedder) or (lambda text: ())
-        pipeline = Pipeline(loop, executor, knowledge, attachments, PersonalData(), rules, originals.whole, background)
+        pipeline = Pipeline(
+            loop,
+            executor,
+            knowledge,
+            attachments,
+            PersonalData(),
+            rules,
+            originals.whole,
+            background,
+            evidence or no_evidence,
+        )
 
         def facts() -> dict[str, Any]:
             return {

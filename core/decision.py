@@ -1,6 +1,7 @@
 """What was decided for an incident, and the action that follows from the catalogue row."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
@@ -32,6 +33,17 @@ class Decision:
     """Whether it may be done now, by what code knows."""
     background: tuple[str, ...] = ()
     """What else may help the person who takes it, a line each. No action comes from it."""
+    evidence: tuple[str, ...] = ()
+    """What else a person should know; no action ever follows from it."""
+
+
+Evidence = Callable[[Incident], tuple[str, ...]]
+"""What is known besides about an incident, in sentences without personal data."""
+
+
+def no_evidence(incident: Incident) -> tuple[str, ...]:
+    """Where nothing else is known."""
+    return ()
 
 
 def decision_id(incident: Incident, tag: str, entry_id: str | None) -> str:

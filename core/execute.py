@@ -95,7 +95,8 @@ class Executor:
         best = f" Lo más parecido del catálogo: «{row.description}»." if row and decision.verdict else ""
         answer = f" El sistema ha respondido: «{said}»." if said else ""
         helps = f" Puede ayudar: {'; '.join(decision.background)}." if decision.background else ""
-        text = f"Queda para una persona: {decision.reason.text}.{best}{answer}{helps}"
+        known = "".join(f" {told}" for told in decision.evidence)
+        text = f"Queda para una persona: {decision.reason.text}.{best}{answer}{known}{helps}"
         try:
             await self._desk.note(incident, write_mark(self._tag, note_id, None, LEFT_TO_PERSON, text), note_id)
         except StageError as error:

@@ -4,12 +4,13 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from config import Settings
 from core.batch import CATALOGUE, fixes_beside
+from core.calls.evidence_session import call_rows
 from core.closed import Period
 from core.maintenance import Miner
 from core.maintenance_report import Written, write_mined
@@ -81,6 +82,7 @@ async def mine_closed(settings: Settings, months: int) -> Written:
         with tracing(run=run), metering() as usage, progress_bar() as progress:
             listing = await maintenance.desk.list_closed()
             mined = await maintenance.miner.mine(listing, Period.of_months(months, now), progress)
+            mined = replace(mined, proposals=(*mined.proposals, *call_rows(settings, maintenance.miner.known)))
     return write_mined(mined, settings.directorio_recursos, usage, run=run)
 
 

@@ -1,4 +1,4 @@
-"""The options of `python main.py` that are orders rather than work, and those of a replay."""
+"""The options of `python main.py` that are orders rather than work, about calls, and those of a replay."""
 
 import argparse
 
@@ -24,6 +24,15 @@ def add_orders(options: argparse._MutuallyExclusiveGroup) -> None:
 def is_question(options: argparse.Namespace) -> bool:
     """Whether it is about answers rather than about the queue."""
     return options.pregunta is not None or bool(options.valorar or options.valoraciones or options.correccion)
+
+
+def add_calls(way: argparse._MutuallyExclusiveGroup, options: argparse.ArgumentParser) -> None:
+    """The options of `python main.py` about calls."""
+    way.add_argument("--patrones", action="store_true", help="por qué fallan las llamadas: lo más costoso, primero")
+    way.add_argument("--llamada", metavar="PASOS", help="explica una llamada: «Inicio -> … -> Error 503»")
+    options.add_argument("--error", metavar="CODIGO", help="con --llamada, su código de error")
+    options.add_argument("--segmento", metavar="NOMBRE", help="con --llamada, el segmento del cliente")
+    options.add_argument("--tipo", metavar="NOMBRE", help="con --llamada, el tipo de llamada")
 
 
 def positive(text: str) -> int:

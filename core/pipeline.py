@@ -15,8 +15,8 @@ from core.attachments import AttachmentReader, place_texts
 from core.catalogue import CatalogueEntry
 from core.closed import read_date
 from core.critic_loop import CriticLoop, Status, Verdict
-from core.decision import Decision, action_for, decision_id
-from core.errors import StageError
+from core.decision import Decision, Evidence, action_for, decision_id, no_evidence
+from core.errors import DependencyError, StageError
 from core.execute import Executor
 from core.hostile import gives_orders
 from core.incident import Incident
@@ -69,6 +69,7 @@ class Pipeline:
         rules: Rules,
         whole: Whole = lambda entry: entry,
         background: Background = lambda text: (),
+        evidence: Evidence = no_evidence,
     ) -> None:
         self._loop = loop
         self._executor = executor
@@ -79,6 +80,7 @@ class Pipeline:
         self._preconditions = Preconditions(rules.policy, rules.tag, rules.text_limit, rules.components)
         self._whole = whole
         self._background = background
+        self._evidence = evidence
 
     async def work(self, incident: Incident) -> tuple[IncidentResult, Decision]:
         """Decide and act. Never raises but on cancellation: every fault is a result with its reason code."""
@@ -102,6 +104,8 @@ class Pipeline:
         decision = self._undecided(incident, Reason.INTERNAL_ERROR)
         try:
             decision = await self._decide(incident)
+            if _concerns_desk(decision):
+                decision = replace(decision, evidence=await asyncio.to_thread(self._known_besides, incident))
             with tracing(decision=decision.id):
                 if not _concerns_desk(decision):
                     return decision, Outcome(None, decision.reason)
@@ -121,6 +125,14 @@ class Pipeline:
         if not self._rules.simulate and outcome.reason not in _NO_NOTE:
             await self._executor.leave_note(incident, failed)
         return failed, outcome
+
+    def _known_besides(self, incident: Incident) -> tuple[str, ...]:
+        """For the person who may take it; whatever fails here costs nothing else."""
+        try:
+            return self._evidence(incident)
+        except DependencyError as error:
+            logger.warning("sin evidencia", extra={"action": "evidence_failed", "error": str(error)})
+            return ()
 
     async def _act(self, incident: Incident, decision: Decision) -> Outcome:
         """A step of the journal: what it keeps is what was done and why, not what was written in the notes."""
@@ -269,6 +281,7 @@ def _result(incident: Incident, decision: Decision, outcome: Outcome, *, simulat
         confirmada=outcome.done is not None,
         decision=decision.id,
         impedimentos=decision.ruling.reasons,
+        evidencia=decision.evidence if ending is not Result.AUTOMATIC else (),
         candidatos=tuple(c.entry.description for c in verdict.candidates) if verdict else (),
         documentos=decision.background if ending is not Result.AUTOMATIC else (),
     )

@@ -101,6 +101,14 @@ class Suggestion(BaseModel):
     mailbox: str = ""
 
 
+class Claim(BaseModel):
+    """A cause that a model names for a failed call, and the ids of what it says to rest on (not yet checked)."""
+
+    model_config = ConfigDict(frozen=True)
+    cause: str
+    evidence: tuple[str, ...]
+
+
 class Capabilities(BaseModel):
     """What a provider's model was measured to be able to; stages that need more are built from the evidence instead."""
 

@@ -68,6 +68,8 @@ class IncidentResult(BaseModel):
     """The best rows found, for the person who takes it."""
     documentos: tuple[str, ...] = ()
     """Places in the documents that may help that person."""
+    evidencia: tuple[str, ...] = ()
+    """What else is known, for the person who takes it; never the cause of an action."""
 
 
 class Expected(BaseModel):

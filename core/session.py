@@ -14,6 +14,7 @@ from rich.console import Console
 
 from config import Settings
 from core.build import Works, forget_old, open_database, open_pipeline
+from core.calls.evidence_session import call_evidence
 from core.errors import DependencyError
 from core.orders import tell_pause
 from core.report import Result, RunReport
@@ -30,7 +31,10 @@ async def work_desk(settings: Settings, options: argparse.Namespace) -> int:
             return 0
     shared = open_database(settings).served and settings.vector_db_url and settings.mock_gestor_url
     with nullcontext() if shared else alone(settings), progress_bar() as bar:
-        async with open_pipeline(settings, simulate=options.simular, hands=options.concurrencia) as works:
+        known = call_evidence(settings)
+        async with open_pipeline(
+            settings, simulate=options.simular, hands=options.concurrencia, evidence=known
+        ) as works:
             run = Run(
                 settings.directorio_recursos,
                 program_version(),

@@ -5,11 +5,12 @@ from pathlib import Path
 
 from core.documents.answers import Drafted
 from core.model_slots import Slots, unlimited
-from core.ports import Critique, Suggestion
+from core.ports import Claim, Critique, Suggestion
 from llm.call import Caller
 from llm.choose import Choose
 from llm.compose import Compose
 from llm.criticise import Criticise
+from llm.explain_call import ExplainCall
 from llm.history import History
 from llm.keywords import ExtractKeywords
 from llm.model import Provider
@@ -48,6 +49,7 @@ class ModelTasks:
         self._summarise = Summarise(prompts, caller)
         self._suggest = Suggest(prompts, caller)
         self._read_image = ReadImage(prompts, caller)
+        self._explain_call = ExplainCall(prompts, caller)
 
     @property
     def lost_records(self) -> int:
@@ -83,3 +85,6 @@ class ModelTasks:
 
     async def read_image(self, image: bytes, media_type: str) -> str:
         return await self._read_image(image, media_type)
+
+    async def explain_call(self, call: str, evidence: Mapping[str, str]) -> list[Claim]:
+        return await self._explain_call(call, evidence)

@@ -66,6 +66,10 @@ class Collection(Generic[S]):
             found = self.shelf.retrieve(self.shelf.name, [entry_id])
             return self._from_point(found[0]) if found else None
 
+    def read(self, point: Point) -> S:
+        """A point of the shelf as what it stands for."""
+        return self._from_point(point)
+
     def nearest(self, vectors: Mapping[str, Vectors], limit: int) -> dict[str, list[tuple[str, float]]]:
         """Per named vector ((width,) float32 each) up to `limit` (entry id, cosine), best first; one request."""
         with self._serving():

@@ -1,0 +1,288 @@
+"""Every call once, in SQLite: its history, what it is, whether it failed. Identifiers of customers are not kept."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.calls.group import Group
+from core.calls.known import KnownNames
+from core.calls.tally import NO_VALUE, Ints, Tally
+from core.errors import DependencyError
+
+if TYPE_CHECKING:
+    from core.calls.narrative import Narrative
+    from core.calls.pattern import Pattern
+
+FILE_NAME = "llamadas.db"
+SEP = "\x1f"
+"""Between the steps of a stored history."""
+MOST_VALUES = 500
+"""Distinct segments, types or error codes; what comes after them counts as having none."""
+_REMEMBERED = 30_000
+"""Texts whose ids are kept at hand: beyond, they are looked up anew, so that memory stays as it is."""
+_AT_ONCE = 5_000
+_ADDED_AT_ONCE = 100_000
+_CACHE_KB = 16_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS historia (id INTEGER PRIMARY KEY, pasos TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS valor (clase TEXT NOT NULL, id INTEGER NOT NULL, texto TEXT NOT NULL,
+    PRIMARY KEY (clase, id), UNIQUE (clase, texto));
+CREATE TABLE IF NOT EXISTS dato (nombre TEXT PRIMARY KEY, texto TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS nota (id INTEGER PRIMARY KEY, texto TEXT NOT NULL UNIQUE);
+CREATE TABLE IF NOT EXISTS llamada (id INTEGER PRIMARY KEY, call_id TEXT NOT NULL, historia INTEGER NOT NULL,
+    segmento INTEGER NOT NULL, tipo INTEGER NOT NULL, codigo INTEGER NOT NULL, hora INTEGER NOT NULL,
+    dia INTEGER NOT NULL, falla INTEGER NOT NULL, nota INTEGER NOT NULL);
+"""
+_PUT = """
+INSERT INTO llamada VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (id) DO UPDATE SET historia = excluded.historia, segmento = excluded.segmento, tipo = excluded.tipo,
+    codigo = excluded.codigo, hora = excluded.hora, dia = excluded.dia, falla = excluded.falla, nota = excluded.nota
+WHERE (historia, segmento, tipo, codigo, hora, dia, falla, nota) IS NOT (excluded.historia, excluded.segmento,
+    excluded.tipo, excluded.codigo, excluded.hora, excluded.dia, excluded.falla, excluded.nota)
+"""
+
+_PACKED = (
+    "SELECT (((((historia * 512 + segmento + 1) * 512 + tipo + 1) * 32 + hora + 1) * 1024 + codigo + 1) * 2) + falla "
+    "FROM llamada"
+)
+"""A call's attributes as one number."""
+_GROUPED = f"""
+SELECT h.pasos, g.segmento, g.tipo, g.codigo, n.texto, g.falla, g.calls, g.examples
+FROM (SELECT historia, segmento, tipo, codigo, nota, falla, COUNT(*) AS calls,
+        GROUP_CONCAT(call_id, '{SEP}') AS examples
+    FROM llamada GROUP BY historia, segmento, tipo, codigo, nota, falla) AS g
+JOIN historia AS h ON h.id = g.historia LEFT JOIN nota AS n ON n.id = g.nota
+ORDER BY g.falla DESC, g.calls DESC, h.pasos
+"""  # noqa: S608 - our own separator
+
+_ALIKE = (
+    "SELECT call_id FROM llamada WHERE historia = ? AND segmento = ? AND tipo = ? AND codigo = ? AND falla = ? "
+    "AND nota = ? ORDER BY dia DESC, call_id"
+)
+
+_FAILING = (
+    "SELECT l.call_id, h.pasos, l.segmento, l.tipo, l.hora FROM llamada AS l JOIN historia AS h ON h.id = l.historia "
+    "WHERE l.falla = 1 ORDER BY l.dia DESC, l.call_id"
+)
+_EXAMPLES = 5
+
+CallRow = tuple[int, str, int, int, int, int, int, int, int, int]
+"""id, call_id, history, segment, type, code, hour, day (ordinal), failed, note; `NO_VALUE` where it does not say."""
+
+
+class CallStore:
+    """The calls of one installation. One writer at a time; not shared among threads."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._histories: dict[str, int] = {}
+        self._notes: dict[str, int] = {}
+        self._values: dict[str, dict[str, int]] = {}
+        for kind, number, text in connection.execute("SELECT clase, id, texto FROM valor"):
+            self._values.setdefault(kind, {})[text] = number
+
+    def history_ids(self, histories: Sequence[tuple[str, ...]]) -> list[int]:
+        """Ids of the histories, new ones kept."""
+        return self._ids("historia", "pasos", [SEP.join(steps) for steps in histories], self._histories)
+
+    def note_ids(self, notes: Sequence[str]) -> list[int]:
+        """Ids of the notes, new ones kept."""
+        return self._ids("nota", "texto", notes, self._notes)
+
+    def value_id(self, kind: str, text: str) -> int:
+        """Id of a segment («segmento»), type («tipo»), error code («codigo») or fact («dato»); `NO_VALUE` for none."""
+        known = self._values.setdefault(kind, {})
+        if text and text not in known and len(known) < MOST_VALUES:
+            known[text] = len(known)
+            self._db.execute("INSERT INTO valor VALUES (?, ?, ?)", (kind, known[text], text))
+        return known.get(text, NO_VALUE)
+
+    def put(self, rows: Sequence[CallRow]) -> tuple[int, int]:
+        """Keep calls by their id; how many are new, and how many changed."""
+        start = self._db.total_changes
+        self._db.executemany("INSERT OR IGNORE INTO llamada VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        added = self._db.total_changes - start
+        if added < len(rows):
+            self._db.executemany(_PUT, rows)
+        return added, self._db.total_changes - start - added
+
+    def count(self) -> int:
+        """How many calls."""
+        return int(self._db.execute("SELECT COUNT(*) FROM llamada").fetchone()[0])
+
+    def clear(self) -> None:
+        """Forget every call."""
+        for table in ("llamada", "historia", "valor", "nota", "dato"):
+            self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
+        self._histories, self._notes, self._values = {}, {}, {}
+
+    def commit(self) -> None:
+        """Make what was put last."""
+        self._db.commit()
+
+    def tally(self) -> Tally:
+        """All calls counted by what they went through."""
+        cells, calls, failed = self._cells()
+        code, hour = cells % 1024 - 1, (cells >> 10) % 32 - 1
+        kind, segment = (cells >> 15) % 512 - 1, (cells >> 24) % 512 - 1
+        ids, history = np.unique(cells >> 33, return_inverse=True)
+        kept = set(ids.tolist())
+        steps: dict[str, str] = {}  # each name once, however many histories have it
+        histories = {
+            number: tuple(steps.setdefault(step, step) for step in text.split(SEP))
+            for number, text in self._db.execute("SELECT id, pasos FROM historia")
+            if number in kept
+        }
+        return Tally(
+            histories=[histories[number] for number in ids.tolist()],
+            segments=self._names("segmento"), kinds=self._names("tipo"), codes=self._names("codigo"),
+            history=history, segment=segment, kind=kind, hour=hour, code=code, calls=calls,
+            failed=failed, weeks=self._weeks(), history_ids=ids.tolist(),
+        )  # fmt: skip
+
+    def _cells(self) -> tuple[Ints, Ints, Ints]:
+        """Each combination that occurs, packed without its last bit; its calls, and those that failed.
+
+        Added up a part at a time: what is held grows with the combinations, not with the calls.
+        """
+        cells, calls, failed = (np.zeros(0, np.int64) for _ in range(3))
+        rows = self._db.execute(_PACKED)
+        while len(part := np.fromiter((row[0] for row in islice(rows, _ADDED_AT_ONCE)), np.int64)):
+            every = np.concatenate([cells, part >> 1])
+            weights = np.concatenate([calls, np.ones(len(part), np.int64)])
+            fails = np.concatenate([failed, part & 1])
+            cells, at = np.unique(every, return_inverse=True)
+            calls, failed = (np.bincount(at, weights=one).astype(np.int64) for one in (weights, fails))
+        return cells, calls, failed
+
+    def groups(self) -> Iterator[Group]:
+        """Calls that read the same, those that fail first, the most frequent of each first."""
+        names = {kind: self._names(kind) for kind in ("segmento", "tipo", "codigo")}
+        for row in self._db.execute(_GROUPED):
+            steps, segment, kind, code, note, failed, calls, examples = row
+            yield Group(
+                tuple(steps.split(SEP)), _name(names["segmento"], segment), _name(names["tipo"], kind),
+                _name(names["codigo"], code), note or "", bool(failed), calls, tuple(examples.split(SEP)[:3]),
+            )  # fmt: skip
+
+    def alike(self, narrative: "Narrative") -> tuple[int, tuple[str, ...]]:
+        """How many calls read as `narrative` does, and `call_id` of a few."""
+        history = self._db.execute("SELECT id FROM historia WHERE pasos = ?", (SEP.join(narrative.steps),)).fetchone()
+        note = self._db.execute("SELECT id FROM nota WHERE texto = ?", (narrative.note,)).fetchone()
+        where = (
+            history[0] if history else NO_VALUE,
+            self._number("segmento", narrative.segment),
+            self._number("tipo", narrative.kind),
+            self._number("codigo", narrative.code),
+            int(narrative.failed),
+            note[0] if note and narrative.note else NO_VALUE,
+        )
+        found = self._db.execute(_ALIKE, where).fetchall()
+        return len(found), tuple(str(row[0]) for row in found[:3])
+
+    def failing_like(self, pattern: "Pattern") -> tuple[str, ...]:
+        """`call_id` of a few calls, the last ones first, that met a pattern and failed."""
+        names = {kind: self._names(kind) for kind in ("segmento", "tipo")}
+        found: list[str] = []
+        for call_id, steps, segment, kind, hour in self._db.execute(_FAILING):
+            has = pattern.condition.has(
+                _name(names["segmento"], segment), _name(names["tipo"], kind), hour if hour >= 0 else None
+            )
+            if has and pattern.condition.completed(tuple(steps.split(SEP))):
+                found.append(str(call_id))
+            if len(found) == _EXAMPLES:
+                break
+        return tuple(found)
+
+    def names(self) -> KnownNames:
+        """Every name that the calls have."""
+        steps: dict[str, None] = {}
+        for (text,) in self._db.execute("SELECT pasos FROM historia"):
+            steps.update(dict.fromkeys(text.split(SEP)))
+        return KnownNames.of(steps, *(self._names(kind) for kind in ("segmento", "tipo", "codigo")))
+
+    def steps_of(self, call_id: str) -> "tuple[str, ...] | None":
+        """The way of one call, by its id; None where it is not known."""
+        query = "SELECT h.pasos FROM llamada AS l JOIN historia AS h ON h.id = l.historia WHERE l.id = ?"
+        row = self._db.execute(query, (int(hashed([call_id])[0]),)).fetchone()
+        return tuple(row[0].split(SEP)) if row else None
+
+    def _number(self, kind: str, text: str) -> int:
+        return self._values.get(kind, {}).get(text, NO_VALUE)
+
+    def fact(self, name: str) -> str:
+        """Something else kept about the calls; empty where it is not."""
+        row = self._db.execute("SELECT texto FROM dato WHERE nombre = ?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def keep_fact(self, name: str, text: str) -> None:
+        """See `fact`."""
+        self._db.execute("INSERT OR REPLACE INTO dato VALUES (?, ?)", (name, text))
+
+    def _ids(self, table: str, column: str, texts: Sequence[str], known: dict[str, int]) -> list[int]:
+        if len(known) > _REMEMBERED:
+            known.clear()
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        for first in range(0, len(new), _AT_ONCE):
+            asked = [(text,) for text in new[first : first + _AT_ONCE]]
+            self._db.executemany(f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)", asked)  # noqa: S608 - our names
+            query = f"SELECT {column}, id FROM {table} WHERE {column} IN ({', '.join('?' * len(asked))})"  # noqa: S608
+            known.update(self._db.execute(query, [text for (text,) in asked]))
+        return [known[text] for text in texts]
+
+    def _names(self, kind: str) -> list[str]:
+        known = self._values.get(kind, {})
+        return sorted(known, key=lambda text: known[text])
+
+    def _weeks(self) -> float | None:
+        query = "SELECT MIN(dia), MAX(dia) FROM llamada WHERE dia >= 0"
+        first, last = self._db.execute(query).fetchone()
+        return None if first is None else (last - first + 1) / 7
+
+
+def hashed(call_ids: Sequence[str]) -> Ints:
+    """(ids,) the number that each call is kept under: 64 bits of its id's hash."""
+    from pandas.util import hash_array
+
+    return np.asarray(hash_array(np.array(call_ids, object), categorize=False).view(np.int64))
+
+
+def _name(names: Sequence[str], number: int) -> str:
+    return names[number] if 0 <= number < len(names) else ""
+
+
+@contextmanager
+def open_store(folder: Path) -> Iterator[CallStore]:
+    """The calls under `folder`, made when they are not there. Raises `DependencyError` when they cannot be used."""
+    path = folder / FILE_NAME
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(path, timeout=5)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
+            connection.executescript(_SCHEMA)
+            yield CallStore(connection)
+        finally:
+            connection.close()
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise DependencyError(f"Otro proceso está cargando llamadas en {path}. Espere a que termine.") from error
+        if "full" in str(error):
+            raise DependencyError(
+                f"No queda sitio en el disco para {path}. Lo cargado hasta ahora sigue ahí: haga sitio y repita la "
+                "orden."
+            ) from error
+        raise DependencyError(f"No se puede usar {path}: {error}. Compruebe el disco y los permisos.") from error
+    except sqlite3.DatabaseError as error:
+        raise DependencyError(
+            f"{path} está dañado ({error}). Apártelo y cargue otra vez las llamadas: python batch.py --llamadas FICHERO"
+        ) from error
+    except OSError as error:
+        raise DependencyError(f"No se puede usar {folder}: {error.strerror}.") from error
