@@ -80,7 +80,8 @@ def measure_loading(sizes: Sequence[int] = (100_000, 1_000_000), seed: int = 0) 
             peaks.append(peak)
             facts = {"llamadas": size, "recorridos": ways, "segundos": wall, "segundos_cpu": cpu, "memoria_mb": peak}
             rate = size / cpu  # of one core: what else runs on the machine does not count
-            told = f"{rate:,.0f} llamadas por segundo de CPU ({cpu:.1f} s; {wall:.1f} s de reloj; {peak:.0f} MB; {ways:.0f} recorridos)"
+            told = f"{rate:,.0f} llamadas por segundo de CPU ({cpu:.1f} s; {wall:.1f} s de reloj; {peak:.0f} MB; "
+            told += f"{ways:.0f} recorridos distintos)"
             last = size == max(sizes)
             measures.append(
                 Measure(f"llamadas: carga y patrones ({size})", "≥ 50 000/s" if last else "—", told, rate,
