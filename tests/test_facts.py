@@ -107,7 +107,7 @@ async def test_a_refusal_tells_its_status(caplog: pytest.LogCaptureFixture, stat
 
 
 def _run(folder: Path) -> Run:
-    return Run(folder, "1", 65, 2, simulate=True)
+    return Run(folder, "1", 2, simulate=True)
 
 
 async def test_a_run_tells_its_beginning_and_its_end(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
