@@ -126,7 +126,6 @@ async def test_a_run_tells_its_beginning_and_its_end(tmp_path: Path, caplog: pyt
         "version": "1",
         "hands": 2,
         "simulated": True,
-        "threshold": 65,
     }
     assert 0 <= done.pop("ms") < 60_000
     counts = {"automatica": 0, "propuesta": 0, "humano": 0, "error": 1}
