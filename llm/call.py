@@ -162,9 +162,10 @@ def _keep(history: History | None, call: Call) -> None:
     """In the history, and as a span for whoever collects them.
 
     What a model reads off a picture has not been through the hiding of personal data yet, nor has the repair that
-    quotes it: here it goes through.
+    quotes it: here it goes through, and a span leaves it out.
     """
-    if '"sha256"' in call.input:
+    picture = '"sha256"' in call.input
+    if picture:
         call = _without_personal_data(call)
     if history is not None:
         history.record(call)
@@ -176,7 +177,7 @@ def _keep(history: History | None, call: Call) -> None:
         proveedor=call.provider,
         prompt=call.prompt,
         entrada=call.input,
-        salida=call.output,
+        salida=None if picture else call.output,
         tokens_entrada=call.input_tokens,
         tokens_salida=call.output_tokens,
         logit=call.logit,

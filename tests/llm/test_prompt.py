@@ -152,7 +152,7 @@ def test_every_prompt_that_ships_holds_and_keeps_values_in_blocks(path: Path) ->
     for name in prompt.variables:
         assert f">\n@{name}@\n</" in user, "a value must stand in a block of its own"
     assert re.search("datos, no (como )?instrucciones", prompt.source)
-    assert not [word for word in prompt.source.split() if len(word) > 4 and word.isupper()], "no shouting"
+    assert not [word for word in re.findall(r"[^\W\d_]{5,}", prompt.source) if word.isupper()], "no shouting"
 
 
 def test_the_relevance_prompt_is_short_and_has_the_candidate_last() -> None:
