@@ -21,10 +21,14 @@ from core.ledger import Ledger, open_ledger
 from core.ports import ExternalSystem, IncidentDesk
 from core.proposals import Pending, Proposals
 from core.reason import Reason
+from core.terminal import short
 
 if TYPE_CHECKING:
     from core.incident import Incident
     from core.originals import Originals
+
+_WIDE = 90
+"""Characters of a text that is shown."""
 
 
 async def follow(settings: Settings, options: argparse.Namespace) -> int:
@@ -179,11 +183,15 @@ def _told(item: Pending) -> list[str]:
     lines = [Reason[item.record.reason].text] if item.record.reason in Reason.__members__ else []
     if not item.current:
         lines.append("Atención: la incidencia ha cambiado desde entonces, o no se puede leer.")
-    lines += [f"Incidencia: {_short(item.title)}"] if item.title else []
-    lines += [f"Fila: {_short(item.row)}", f"Solución: {_short(item.solution)}"] if item.row else ["Fila: ya no está"]
+    lines += [f"Incidencia: {short(item.title, _WIDE)}"] if item.title else []
+    lines += (
+        [f"Fila: {short(item.row, _WIDE)}", f"Solución: {short(item.solution, _WIDE)}"]
+        if item.row
+        else ["Fila: ya no está"]
+    )
     scores = ", ".join(f"{name} {value}" for name, value in item.evidence.items() if value is not None)
     lines += [f"Señales: {scores}"] if scores else []
-    lines += [f"Otras parecidas: {'; '.join(_short(other, 50) for other in item.others)}"] if item.others else []
+    lines += [f"Otras parecidas: {'; '.join(short(other, 50) for other in item.others)}"] if item.others else []
     return lines
 
 
@@ -206,11 +214,6 @@ def _as_json(item: Pending) -> dict[str, object]:
         "desde": record.created,
         "vigente": item.current,
     }
-
-
-def _short(text: str, most: int = 90) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"
 
 
 def _say(text: str) -> None:

@@ -13,6 +13,7 @@ from core.ending import Did
 from core.files import write_fresh
 from core.replay import Cases, Match, Replayed
 from core.report import IncidentResult, Result, summarise
+from core.spread import share
 
 CAUTION = (
     "Lo que hicieron las personas es una acción, no una fila del catálogo: cerrarla igual no demuestra que la solución "
@@ -69,7 +70,7 @@ def figures(replayed: Sequence[Replayed], cases: Cases, run: ReplayRun) -> dict[
         "decididas": len(replayed),
         "sin_empezar": run.left,
         "automaticas": len(acted),
-        "cobertura": _share(len(acted), len(replayed)),
+        "cobertura": share(len(acted), len(replayed)),
         "tienen_fila": {
             "incidencias": len(solvable),
             "resueltas": sum(item in acted and item.match is Match.RIGHT_ROW for item in solvable),
@@ -100,7 +101,7 @@ def _agreement(items: Sequence[Replayed]) -> dict[str, Any]:
             "distintas": count[Match.OTHER_ACTION],
         },
         "sin_comparar": count[Match.UNKNOWN],
-        "acuerdo": _share(agree, sure + by_action),
+        "acuerdo": share(agree, sure + by_action),
     }
 
 
@@ -199,7 +200,3 @@ def _disagreement(item: Replayed, told: Told) -> dict[str, Any]:
         },
         "hicieron": _people(item) | {"nota": told.note},
     }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 3) if whole else None

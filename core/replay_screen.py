@@ -13,11 +13,14 @@ from core.closed import Skip
 from core.ending import Did
 from core.reason import Reason
 from core.replay import Match
+from core.terminal import short
 
 MOST = 10
 """Disagreements and rows shown; the report has them all."""
 
 _DID = {Did.CLOSED: "la cerraron", Did.WAITED: "la pusieron en espera", Did.REASSIGNED: "la reasignaron"}
+_WIDE = 70
+"""Characters of a text that is shown in a table or a line."""
 _NUMBERS_WIDE = 58
 """Columns of the terminal that the counts of a table take."""
 _SKIPPED = {why.value: why.text for why in Skip}
@@ -90,7 +93,7 @@ def _disagreements(items: Sequence[Mapping[str, Any]]) -> Table:
         table.add_row(
             Text(item["codIncidencia"]),
             approval,
-            Text(f"{action}: {_short(ours['descripcion_fila'] or '')}"),
+            Text(f"{action}: {short(ours['descripcion_fila'] or '', _WIDE)}"),
             Text(_known(item)),
         )
     return table
@@ -104,7 +107,7 @@ def _known(item: Mapping[str, Any]) -> str:
     if theirs["accion"]:
         where = f" a {theirs['buzon']}" if theirs["accion"] == Did.REASSIGNED else ""
         parts.append(f"las personas {_DID[Did(theirs['accion'])]}{where}")
-    note = f": «{_short(theirs['nota'])}»" if theirs["nota"] else ""
+    note = f": «{short(theirs['nota'], _WIDE)}»" if theirs["nota"] else ""
     return "; ".join(parts) + note
 
 
@@ -115,14 +118,9 @@ def _counts(title: str, rows: Sequence[Mapping[str, Any]], room: int) -> Table:
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows[:MOST]:
         numbers = (row["automaticas"], row["coinciden"], row["discrepan"], row["sin_comparar"])
-        table.add_row(Text(_short(row["descripcion_fila"] or row["clave"], max(room, 20))), *map(str, numbers))
+        table.add_row(Text(short(row["descripcion_fila"] or row["clave"], max(room, 20))), *map(str, numbers))
     return table
 
 
 def _percent(share: float | None, what: str = "") -> str:
     return "" if share is None else f" ({share:.0%}{' ' + what if what else ''})".replace("%", " %")
-
-
-def _short(text: str, most: int = 70) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= most else line[: most - 1] + "…"

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
-from statistics import median
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.reason import Reason
+from core.spread import spread
 
 
 class Result(StrEnum):
@@ -125,9 +125,9 @@ def summarise(
         "llamadas_llm_por_incidencia": _mean(r.llamadas_llm for r in results),
         "juicios_por_incidencia": _mean(r.juicios for r in results),
         "tokens_por_incidencia": _mean(r.tokens_entrada + r.tokens_salida for r in results),
-        "segundos_por_incidencia": _spread([r.segundos for r in results]),
+        "segundos_por_incidencia": spread([r.segundos for r in results]),
         "segundos_por_etapa": {
-            stage: _spread([r.etapas[stage] for r in results if stage in r.etapas])
+            stage: spread([r.etapas[stage] for r in results if stage in r.etapas])
             for stage in dict.fromkeys(stage for r in results for stage in r.etapas)
         },
         **more,
@@ -157,14 +157,3 @@ def _against(results: Sequence[IncidentResult], expected: Mapping[str, Expected]
 def _mean(values: Iterable[float]) -> float:
     found = list(values)
     return round(sum(found) / len(found), 2) if found else 0.0
-
-
-def _spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and 95th percentile (nearest rank), in seconds."""
-    if not values:
-        return {"mediana": 0.0, "p95": 0.0}
-    ordered = sorted(values)
-    return {
-        "mediana": round(median(ordered), 2),
-        "p95": round(ordered[max(0, -(-len(ordered) * 95 // 100) - 1)], 2),
-    }

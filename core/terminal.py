@@ -27,3 +27,9 @@ def progress_bar() -> Iterator[Show | None]:
             bar.update(tasks[what], completed=done)
 
         yield show
+
+
+def short(text: str, most: int) -> str:
+    """One line of `most` characters at the most."""
+    line = " ".join(text.split())
+    return line if len(line) <= most else line[: most - 1] + "…"

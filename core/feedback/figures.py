@@ -5,11 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from core.feedback.answer import Answer, Label
 from core.files import write_fresh
+from core.spread import share, spread
 
 NO_INTENT = "ninguna"
 
@@ -22,7 +22,7 @@ def figures(answers: Sequence[Answer]) -> dict[str, Any]:
     return {
         "total": _of(answers),
         "por_intencion": {name: _of(group) for name, group in sorted(by_intent.items())},
-        "segundos": _spread([answer.seconds for answer in answers]),
+        "segundos": spread([answer.seconds for answer in answers]),
     }
 
 
@@ -34,27 +34,12 @@ def _of(answers: Sequence[Answer]) -> dict[str, Any]:
     return {
         "preguntas": len(answers),
         "respondidas": len(given),
-        "parte_respondida": _share(len(given), len(answers)),
+        "parte_respondida": share(len(given), len(answers)),
         "valoradas": len(rated),
         "bien": good,
-        "precision": _share(good, len(rated)),
+        "precision": share(good, len(rated)),
         "fuera_de_contexto": sum(answer.out_of_context for answer in answers),
-        "parte_fuera_de_contexto": _share(sum(answer.out_of_context for answer in answers), len(tried)),
-    }
-
-
-def _share(part: int, whole: int) -> float | None:
-    return round(part / whole, 3) if whole else None
-
-
-def _spread(seconds: Sequence[float]) -> dict[str, float]:
-    """Median and 95th percentile (nearest rank)."""
-    ordered = sorted(seconds)
-    if not ordered:
-        return {"mediana": 0.0, "p95": 0.0}
-    return {
-        "mediana": round(median(ordered), 2),
-        "p95": round(ordered[max(0, -(-len(ordered) * 95 // 100) - 1)], 2),
+        "parte_fuera_de_contexto": share(sum(answer.out_of_context for answer in answers), len(tried)),
     }
 
 

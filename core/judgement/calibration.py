@@ -8,70 +8,33 @@ import hashlib
 import math
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from core.errors import UsageError
 from core.evidence import Evidence
+from core.logistic import Coefficient, Logistic
 
-Weight = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+class Calibration(Logistic):
+    """approval = round(100·P). A model that is too sure of itself cannot buy approval with that alone."""
 
-class Calibration(BaseModel):
-    """approval = round(100·σ(intercept + Σ weight·score)), the logit first brought into `logit_range`.
+    KNOWN = frozenset(Evidence.__dataclass_fields__)
 
-    `logit_range` is where the fit saw logits: a model that is surer of itself than the one it was fitted with cannot
-    buy approval with that alone.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    embeddings: str
-    """The `EMBEDDING_MODEL` it was fitted with."""
-    judge: str
-    """The model whose logits it was fitted on."""
-    prompt: str
-    """Version of the relevance prompt it was fitted with."""
-    intercept: Annotated[float, Field(allow_inf_nan=False)]
-    logit: Weight
-    logit_range: tuple[float, float]
-    scores: dict[str, Weight]
-    """Weight per raw search score."""
-    fitted: dict[str, object] = {}
-    """How: command, date, sets, sizes, figures on sets left out."""
     before: "Calibration | None" = None
     """Of one fitted on a desk's own outcomes: the shipped fit that it was made from."""
-    seen_from: Annotated[float, Field(allow_inf_nan=False)] = 0.0
+    seen_from: Coefficient = 0.0
     """With `before`: the lowest score by it that the outcomes had. Below, where nothing was seen, the lower of both
     approvals counts: good outcomes among sure decisions say nothing of unsure ones."""
-
-    @model_validator(mode="after")
-    def _known_scores(self) -> "Calibration":
-        unknown = set(self.scores) - set(Evidence.__dataclass_fields__)
-        if unknown or self.logit_range[0] > self.logit_range[1]:
-            raise ValueError(f"puntuaciones desconocidas: {sorted(unknown)}, o intervalo del logit al revés")
-        return self
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits, of all that decides an approval."""
         return hashlib.sha256(self.model_dump_json(exclude={"fitted"}).encode()).hexdigest()[:12]
 
-    def held(self, logit: float) -> float:
-        """The logit inside `logit_range`. Not a number counts as the worst."""
-        low, high = self.logit_range
-        return min(max(logit, low), high) if not math.isnan(logit) else low
-
-    def score(self, evidence: Evidence, logit: float) -> float:
-        """The log-odds."""
-        z = self.intercept + self.logit * self.held(logit)
-        return z + sum(weight * float(getattr(evidence, name)) for name, weight in self.scores.items())
-
-    def probability(self, evidence: Evidence, logit: float) -> float:
+    def probability(self, evidence: object, logit: float) -> float:
         """0..1."""
-        z = self.score(evidence, logit)
-        chance = 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+        chance = super().probability(evidence, logit)
         if self.before and self.before.score(evidence, logit) < self.seen_from:
             return min(chance, self.before.probability(evidence, logit))
         return chance
