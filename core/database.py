@@ -10,6 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from core.errors import DependencyAway, DependencyError, UsageError
+from core.write_ahead import locked, write_ahead
 
 CONNECT_SECONDS = 5
 _BUSY_SECONDS = 30
@@ -116,7 +117,7 @@ def passing(error: SQLAlchemyError) -> bool:
     """Whether waiting may help: another process holds the file, or the server is being restarted."""
     original = getattr(error, "orig", None)
     if isinstance(original, sqlite3.OperationalError):
-        return original.sqlite_errorname.startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
+        return locked(original)
     full = str(getattr(original, "sqlstate", None) or "").startswith("53")  # insufficient resources
     return isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError) and not full
 
@@ -125,13 +126,9 @@ def _tuned(connection: Any, _: ConnectionPoolEntry) -> None:
     """A step costs 1.6 ms with WAL and NORMAL, 13.9 without (measured); a kill loses nothing that was committed."""
     assert isinstance(connection, sqlite3.Connection)
     connection.isolation_level = "IMMEDIATE"
-    for pragma in (
-        f"busy_timeout={_BUSY_SECONDS * 1000}",
-        "journal_mode=WAL",
-        "synchronous=NORMAL",
-        "foreign_keys=ON",
-    ):
-        connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={_BUSY_SECONDS * 1000}")
+    write_ahead(connection, _BUSY_SECONDS)
+    connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _why(error: BaseException) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from core.write_ahead import write_ahead
+
 _SEEDED = 1  # PRAGMA user_version of a file that has its demo content
 
 
@@ -26,7 +28,7 @@ def prepare(path: Path, schema: tuple[str, ...], seed: Callable[[sqlite3.Connect
     path.parent.mkdir(parents=True, exist_ok=True)
     connection = sqlite3.connect(path, timeout=10, isolation_level=None)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        write_ahead(connection)
     finally:
         connection.close()
     with transaction(path) as connection:

@@ -13,6 +13,7 @@ from core.calls.group import Group
 from core.calls.known import KnownNames
 from core.calls.tally import NO_VALUE, Ints, Tally
 from core.errors import DependencyError
+from core.write_ahead import write_ahead
 
 if TYPE_CHECKING:
     from core.calls.narrative import Narrative
@@ -264,8 +265,7 @@ def open_store(folder: Path) -> Iterator[CallStore]:
         folder.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=5)
         try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchall()
-            connection.execute("PRAGMA synchronous = NORMAL")
+            write_ahead(connection)
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
             connection.executescript(_SCHEMA)
             yield CallStore(connection)

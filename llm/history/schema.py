@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from core.errors import DependencyError
+from core.write_ahead import write_ahead
 
 FILE = "historico.db"
 
@@ -50,8 +51,7 @@ def connect(directory: Path) -> sqlite3.Connection:
         directory.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
+            write_ahead(connection)
             _migrate(connection, path)
         except BaseException:
             connection.close()
