@@ -39,6 +39,8 @@ class FakeLoki:
         """Structured metadata of each kept line, in the order in which they came."""
         self.received = 0
         """Lines, equal ones included."""
+        self.refused = 0
+        """Lines of requests that were answered with an error."""
         self.requests = 0
         self.paths: list[str] = []
         self.headers: dict[str, str] = {}
@@ -97,8 +99,11 @@ class FakeLoki:
             self._released.wait(None if self.silent else self.delay)
         with self.changed:
             self.requests += 1
+            sent = ExportLogsServiceRequest.FromString(body)
             if self.status < 300:
-                self._keep(ExportLogsServiceRequest.FromString(body))
+                self._keep(sent)
+            else:
+                self.refused += sum(len(s.log_records) for r in sent.resource_logs for s in r.scope_logs)
             self.changed.notify_all()
             return self.status
 

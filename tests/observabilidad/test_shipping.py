@@ -118,15 +118,15 @@ def test_what_loki_refuses_is_counted_and_not_insisted_on(
     loki.status = status
     with ship() as log:
         _say(5)
-        _until(lambda: loki.requests > 0)
+        _until(lambda: loki.refused >= 5)
         _until(lambda: "rechaza líneas" in log.path.read_text("utf-8"))
         loki.status = 204
         _say(1)
     last = json.loads(_disk(log)[-1])
-    assert (last["action"], last["lost"]) == ("loki_incomplete", 5)
+    assert (last["action"], last["lost"]) == ("loki_incomplete", loki.refused)
     error = capsys.readouterr().err
     assert f"ha contestado {status}" in error
-    assert "5 de 7 líneas del registro no han llegado a Loki" in error
+    assert f"{loki.refused} de 7 líneas del registro no han llegado a Loki" in error
     assert f"reenviar {log.path} --desde 2" in error
 
 
