@@ -19,6 +19,9 @@ class Evidence:
     """Its score less that of the best other candidate: negative for all but the first."""
     lift: float = 0.0
     """Its score less the mean of the ten best others: how far it stands out, whatever the level of the catalogue."""
+    csls: float = 0.0
+    """Its score less the mean score of its row's five nearest others for the row's own text: a row in a crowd must be
+    closer than one that stands alone (CSLS, Conneau et al. 2018). 0 where there is no other row."""
     minilm: float = 0.0
     """Only where the catalogue is in English."""
 

@@ -22,10 +22,18 @@ _KEPT = 256
 OTHERS = 10
 """How many of the other candidates one is compared with."""
 
+NEIGHBOURS = 5
+"""How many of the rows nearest to a candidate's row make its crowd."""
+
+_CROWDS = 4096
+"""Rows whose neighbours are kept: they change only with the searcher."""
+
 
 class Searchable(Protocol):
     """What is searched: a row of the catalogue, a piece of a document."""
 
+    @property
+    def id(self) -> str: ...
     @property
     def search_text(self) -> str: ...
 
@@ -81,6 +89,7 @@ class Searcher(Generic[E]):
         self._words = LexicalIndex(texts, stems(spoken))
         self._grams = LexicalIndex(texts, grams)
         self._ask = lru_cache(maxsize=_KEPT)(self._ask_anew)
+        self._neighbours = lru_cache(maxsize=_CROWDS)(self._neighbours_anew)
         self._stored: dict[str, dict[str, Vectors]] = {}
         """Vectors read so far, by id: Qdrant in process copies them number by number."""
 
@@ -112,11 +121,28 @@ class Searcher(Generic[E]):
                     found[entry_id] = replace(known, order=max(known.order, reworded.score))
                 elif entry_id in evidence:
                     found[entry_id] = Candidate(self.entries[entry_id], evidence[entry_id], reworded.score)
-        return sorted(_compared(list(found.values())), key=lambda c: c.order, reverse=True)
+        ordered = sorted(_compared(list(found.values())), key=lambda c: c.order, reverse=True)
+        return [self._in_its_crowd(c, without) for c in ordered[:OTHERS]] + [_far_behind(c) for c in ordered[OTHERS:]]
+
+    def _in_its_crowd(self, candidate: Candidate[E], without: Collection[str]) -> Candidate[E]:
+        """With its `csls`. The crowd is that of the rows that can be found: `without` is as good as not there."""
+        nearest = [score for entry_id, score in self._neighbours(candidate.entry.id) if entry_id not in without]
+        crowd = nearest[:NEIGHBOURS]
+        csls = candidate.evidence.score - sum(crowd) / len(crowd) if crowd else 0.0
+        return replace(candidate, evidence=replace(candidate.evidence, csls=csls))
+
+    def _neighbours_anew(self, entry_id: str) -> list[tuple[str, float]]:
+        """(id, score) of the rows that a search with the row's own text and stored vectors finds, best first."""
+        self._read([entry_id])
+        asked = self._asked(self.entries[entry_id].search_text, self._stored.get(entry_id, {}))
+        found = ((other, evidence.score) for other, evidence in self._evidence(asked).items() if other != entry_id)
+        return sorted(found, key=lambda pair: pair[1], reverse=True)
 
     def _ask_anew(self, text: str) -> _Asked:
         """A text with all that is computed from it alone."""
-        embedded = {name: rows[0] for name, rows in self._embedder.queries([text]).items()}
+        return self._asked(text, {name: rows[0] for name, rows in self._embedder.queries([text]).items()})
+
+    def _asked(self, text: str, embedded: Mapping[str, Vectors]) -> _Asked:
         vectors = {name: row for name, row in embedded.items() if name not in self._unused and row.any()}
         words, letters = self._words.scores(text), self._grams.scores(text)
         nearest = {name: dict(hits) for name, hits in self._knowledge.nearest(vectors, self._limit).items()}
@@ -145,13 +171,21 @@ class Searcher(Generic[E]):
 
     def _cosines(self, vectors: Mapping[str, Vectors], ids: Sequence[str]) -> dict[str, dict[str, float]]:
         """Per named vector the cosine with each of `ids` that is stored."""
-        self._stored.update(self._knowledge.vectors([i for i in ids if i not in self._stored]))
+        self._read(ids)
         found = {}
         for name, vector in vectors.items():
             known = [i for i in ids if name in self._stored.get(i, {})]
             values = cosines(vector, np.stack([self._stored[i][name] for i in known])) if known else []
             found[name] = dict(zip(known, values, strict=True))
         return found
+
+    def _read(self, ids: Collection[str]) -> None:
+        self._stored.update(self._knowledge.vectors([i for i in ids if i not in self._stored]))
+
+
+def _far_behind(candidate: Candidate[E]) -> Candidate[E]:
+    """Too many stand before it for its crowd to be worth a search: what it lacks to the best is what it is given."""
+    return replace(candidate, evidence=replace(candidate.evidence, csls=min(candidate.evidence.margin, 0.0)))
 
 
 def cosines(vector: Vectors, rows: Vectors) -> list[float]:

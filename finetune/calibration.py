@@ -39,9 +39,9 @@ from observabilidad.mlflow_server import in_use
 
 Matrix = NDArray[np.float64]
 
-SCORES = ("bm25", "margin", "lift")
-"""The raw scores that pay: on sets left out AUC .95 against .84 with the cosines themselves, whose level differs from
-catalogue to catalogue (and whose weights turn negative beside these)."""
+SCORES = ("margin", "csls")
+"""The scores that pay: on sets left out AUC .95 against .84 with the cosines themselves, whose level differs from
+catalogue to catalogue (and whose weights turn negative beside these). Beside `csls`, `lift` and BM25 get no weight."""
 FEATURES = (*SCORES, "logit")
 SAMPLE = {"with": 40, "without": 20, "removed": 20}
 """Incidents per set: with a right entry, without one, with it taken out."""
@@ -255,7 +255,7 @@ def distribution(cases: Sequence[Case], fitted: dict[str, Any]) -> dict[str, Any
         "approval": [calibration.approval(found, case.logit) for case, found in judged],
         "logit": [case.logit for case, _ in judged],
         "margin": [found.margin for _, found in judged],
-        "lift": [found.lift for _, found in judged],
+        "csls": [found.csls for _, found in judged],
     }
     return {name: _binned(np.array(found, dtype=float)) for name, found in values.items() if found}
 

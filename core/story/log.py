@@ -65,6 +65,7 @@ _NAMES = {
     "ngrams": "n-gramas",
     "margin": "ventaja",
     "lift": "relieve",
+    "csls": "vecindad",
     "candidates": "candidatos",
     "calls": "llamadas",
     "judgements": "juicios",

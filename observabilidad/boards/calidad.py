@@ -130,7 +130,7 @@ def _risk(board: Dashboard) -> None:
             "Puntuaciones de lo juzgado, mediana",
             {
                 name: quantile(lines("judged", field), 0.5, field, over=STEP)
-                for name, field in (("juicio (logit)", "logit"), ("ventaja", "margin"), ("relieve", "lift"))
+                for name, field in (("juicio (logit)", "logit"), ("ventaja", "margin"), ("vecindad", "csls"))
             },
             "Si se mueven, el catálogo o las incidencias ya no son los de la calibración "
             "(python -m observabilidad.metrics da el índice).",

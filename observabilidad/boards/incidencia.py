@@ -82,7 +82,7 @@ def _tables(board: Dashboard) -> None:
     board.with_panel(
         listing(
             "Candidatos juzgados",
-            _of("judged", "attempt", "row", "approval", "logit", "e5", "use", "bm25", "margin", "lift"),
+            _of("judged", "attempt", "row", "approval", "logit", "e5", "use", "bm25", "margin", "csls"),
             {
                 "attempt": "Intento",
                 "row": "Fila",
@@ -92,7 +92,7 @@ def _tables(board: Dashboard) -> None:
                 "use": "USE",
                 "bm25": "BM25",
                 "margin": "Ventaja",
-                "lift": "Relieve",
+                "csls": "Vecindad",
             },
             "Con sus puntuaciones.",
         )

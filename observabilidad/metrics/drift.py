@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from observabilidad.metrics.spread import LEAST, MUCH, SOME, deciles, shares, stability_index
 from observabilidad.record import Line
 
-SCORES = ("approval", "logit", "margin", "lift")
+SCORES = ("approval", "logit", "margin", "csls")
 """What the approval is made of, and itself."""
 FIRST = 200
 """Judgements that serve as reference where the calibration keeps no distribution."""

@@ -111,7 +111,7 @@ class Figures(BaseModel):
 
 
 _COUNTED: Mapping[str, frozenset[str]] = {
-    "judged": frozenset({"time", "run", "incident", "row", "approval", "logit", "margin", "lift"}),
+    "judged": frozenset({"time", "run", "incident", "row", "approval", "logit", "margin", "csls"}),
     "critic_rejected": frozenset({"row", "reason"}),
     "stage_failed": frozenset({"stage"}),
     "model_called": frozenset({"task", "model", "tokens_in", "tokens_out", "ms", "failed"}),

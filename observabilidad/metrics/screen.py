@@ -18,7 +18,7 @@ _RESULTS = {
     "humano": "para una persona",
     "error": "con error",
 }
-_SCORES = {"approval": "aprobación", "logit": "juicio", "margin": "ventaja", "lift": "relieve"}
+_SCORES = {"approval": "aprobación", "logit": "juicio", "margin": "ventaja", "csls": "vecindad"}
 _MOST_ROWS = 10
 _BAR = 30
 

@@ -13,7 +13,7 @@ from core.evidence import WEIGHTS, Evidence
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable
 from core.ports import Vectors
 from core.reason import Reason
-from core.search import Candidate, Searcher, cosines
+from core.search import NEIGHBOURS, OTHERS, Candidate, Searcher, cosines
 from tests.core.hash_embedder import HashEmbedder
 
 WIDTHS = {"e5": 32, "use": 48}
@@ -167,6 +167,43 @@ def test_one_candidate_has_nothing_to_stand_out_from(knowledge: KnowledgeBase) -
     searcher = _searcher(knowledge)
     [only] = searcher.search(["buzón lleno"], without={row.id for row in ROWS[1:]})
     assert only.evidence.margin == only.evidence.lift == 0
+
+
+def test_a_row_in_a_crowd_must_be_closer_than_one_alone(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge)
+    first = searcher.search(["contraseña caducada"])[0]
+    crowd = searcher.search(["contraseña caducada"], without={first.entry.id})
+    assert len(crowd) < NEIGHBOURS
+    expected = first.evidence.score - sum(c.evidence.score for c in crowd) / len(crowd)
+    assert first.evidence.csls == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_is_taken_out_is_no_crowd(knowledge: KnowledgeBase) -> None:
+    searcher = _searcher(knowledge)
+    [alone] = searcher.search(["buzón lleno"], without={row.id for row in ROWS[1:]})
+    assert alone.evidence.csls == 0
+    crowd = searcher.search(["buzón lleno"])[1:]
+    whole = searcher.search(["buzón lleno"])[0].evidence.csls
+    fewer = searcher.search(["buzón lleno"], without={crowd[0].entry.id})[0].evidence.csls
+    assert fewer > whole
+
+
+def test_a_crowd_is_looked_up_once(knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch) -> None:
+    searcher = _searcher(knowledge)
+    before = searcher.search(["buzón lleno", "pantalla negra"])
+    monkeypatch.setattr(knowledge, "nearest", lambda *_: pytest.fail("asked again"))
+    assert searcher.search(["buzón lleno", "pantalla negra"]) == before
+
+
+def test_behind_the_ten_best_nothing_is_looked_up() -> None:
+    client = QdrantClient(":memory:")
+    base = KnowledgeBase(client, HashEmbedder(WIDTHS))
+    base.build([_row(f"error número {n} al imprimir") for n in range(15)])
+    found = _searcher(base, limit=15).search(["error número 3 al imprimir"])
+    assert len(found) == 15
+    assert all(c.evidence.csls == c.evidence.margin for c in found[OTHERS:])
+    assert any(c.evidence.csls != c.evidence.margin for c in found[:OTHERS])
+    client.close()
 
 
 def test_a_row_written_afterwards_is_left_for_the_next_run(knowledge: KnowledgeBase) -> None:

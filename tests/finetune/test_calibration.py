@@ -31,7 +31,7 @@ def test_the_distribution_is_that_of_what_a_judge_could_lift_over_the_threshold(
     hopeless = [_case(-9.0, 3.0)] * 60
     found = distribution(CASES + hopeless, FIT)
     assert found == distribution(CASES, FIT)
-    assert set(found) == {"approval", "logit", "margin", "lift"}
+    assert set(found) == {"approval", "logit", "margin", "csls"}
     for binned in found.values():
         assert len(binned["shares"]) == len(binned["edges"]) + 1
         assert sum(binned["shares"]) == pytest.approx(1, abs=1e-3)

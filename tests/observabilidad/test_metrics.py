@@ -112,7 +112,7 @@ def test_the_index_is_nought_for_the_same_and_large_for_another_distribution() -
 
 
 def _judged(count: int, approval: int, start: int = 0) -> Lines:
-    scores = {"margin": 1, "lift": 2}
+    scores = {"margin": 1, "csls": 2}
     return [_fact(start + n, "judged", approval=approval + n % 10, logit=n % 7, **scores) for n in range(count)]
 
 
