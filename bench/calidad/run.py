@@ -118,7 +118,7 @@ async def _tasks(
     written: Judgements,
     bar: Show | None,
 ) -> AsyncIterator[CachedTasks]:
-    """The loop's tasks once everything is judged. The model is loaded only when something is left for it to do."""
+    """The loop's tasks once the candidates are judged; what else the loop asks about is judged as it asks."""
     missing = judgements.missing(
         [(c.incident, c.entry) for w in works for c in w.cases()]
         + [(p.incident, p.solution) for w in works for p in w.pairs]
@@ -126,8 +126,7 @@ async def _tasks(
     scored = written.missing(
         (r.incident.text, r.found[0].entry.embed_text) for w in works for r in w.first(plan.written)
     )
-    judge_only = settings.provider == "embedded" and not plan.retries  # others are asked for written verdicts too
-    if plan.cache_only or (judge_only and not missing and not scored):
+    if plan.cache_only:
         yield CachedTasks(judgements, None)
         return
     async with open_judge(settings) as provider:

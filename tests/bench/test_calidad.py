@@ -116,6 +116,7 @@ async def test_a_second_run_asks_the_model_nothing_and_finds_the_same(model: Mod
     first = await _measure(plan)
     asked = len(model.script.asked)
     assert asked > 0
+    assert {figures["sin_decidir"] for figures in first["conjuntos"].values()} == {0}
     again = await _measure(plan)
     assert len(model.script.asked) == asked
     timeless = [{**r, "conjuntos": {n: {**f, "coste": 0} for n, f in r["conjuntos"].items()}} for r in (first, again)]
