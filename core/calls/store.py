@@ -3,15 +3,16 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.calls.counted import SEP, CountedCalls, count_cells
 from core.calls.group import Group
 from core.calls.known import KnownNames
-from core.calls.tally import NO_VALUE, Ints, Tally
+from core.calls.scratch import Scratch
+from core.calls.tally import NO_VALUE, Ints
 from core.errors import DependencyError
 from core.write_ahead import write_ahead
 
@@ -20,14 +21,11 @@ if TYPE_CHECKING:
     from core.calls.pattern import Pattern
 
 FILE_NAME = "llamadas.db"
-SEP = "\x1f"
-"""Between the steps of a stored history."""
 MOST_VALUES = 500
 """Distinct segments, types or error codes; what comes after them counts as having none."""
 _REMEMBERED = 30_000
 """Texts whose ids are kept at hand: beyond, they are looked up anew, so that memory stays as it is."""
 _AT_ONCE = 5_000
-_ADDED_AT_ONCE = 100_000
 _CACHE_KB = 16_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS historia (id INTEGER PRIMARY KEY, pasos TEXT NOT NULL UNIQUE);
@@ -47,11 +45,6 @@ WHERE (historia, segmento, tipo, codigo, hora, dia, falla, nota) IS NOT (exclude
     excluded.tipo, excluded.codigo, excluded.hora, excluded.dia, excluded.falla, excluded.nota)
 """
 
-_PACKED = (
-    "SELECT (((((historia * 512 + segmento + 1) * 512 + tipo + 1) * 32 + hora + 1) * 1024 + codigo + 1) * 2) + falla "
-    "FROM llamada"
-)
-"""A call's attributes as one number."""
 _GROUPED = f"""
 SELECT h.pasos, g.segmento, g.tipo, g.codigo, n.texto, g.falla, g.calls, g.examples
 FROM (SELECT historia, segmento, tipo, codigo, nota, falla, COUNT(*) AS calls,
@@ -126,40 +119,23 @@ class CallStore:
         """Make what was put last."""
         self._db.commit()
 
-    def tally(self) -> Tally:
-        """All calls counted by what they went through."""
-        cells, calls, failed = self._cells()
-        code, hour = cells % 1024 - 1, (cells >> 10) % 32 - 1
-        kind, segment = (cells >> 15) % 512 - 1, (cells >> 24) % 512 - 1
-        ids, history = np.unique(cells >> 33, return_inverse=True)
-        kept = set(ids.tolist())
-        steps: dict[str, str] = {}  # each name once, however many histories have it
-        histories = {
-            number: tuple(steps.setdefault(step, step) for step in text.split(SEP))
-            for number, text in self._db.execute("SELECT id, pasos FROM historia")
-            if number in kept
-        }
-        return Tally(
-            histories=[histories[number] for number in ids.tolist()],
-            segments=self._names("segmento"), kinds=self._names("tipo"), codes=self._names("codigo"),
-            history=history, segment=segment, kind=kind, hour=hour, code=code, calls=calls,
-            failed=failed, weeks=self._weeks(), history_ids=ids.tolist(),
-        )  # fmt: skip
+    @contextmanager
+    def counted(self, scratch: Path | None = None) -> Iterator[CountedCalls]:
+        """All calls counted by what they went through, as they are now; nothing may be put meanwhile.
 
-    def _cells(self) -> tuple[Ints, Ints, Ints]:
-        """Each combination that occurs, packed without its last bit; its calls, and those that failed.
-
-        Added up a part at a time: what is held grows with the combinations, not with the calls.
+        What does not stay in memory goes to `scratch`.
         """
-        cells, calls, failed = (np.zeros(0, np.int64) for _ in range(3))
-        rows = self._db.execute(_PACKED)
-        while len(part := np.fromiter((row[0] for row in islice(rows, _ADDED_AT_ONCE)), np.int64)):
-            every = np.concatenate([cells, part >> 1])
-            weights = np.concatenate([calls, np.ones(len(part), np.int64)])
-            fails = np.concatenate([failed, part & 1])
-            cells, at = np.unique(every, return_inverse=True)
-            calls, failed = (np.bincount(at, weights=one).astype(np.int64) for one in (weights, fails))
-        return cells, calls, failed
+        self._db.commit()
+        self._db.execute("BEGIN")  # what another process loads meanwhile stays unseen
+        try:
+            with Scratch(scratch) as cells:
+                total, failed = count_cells(self._db, cells)
+                yield CountedCalls(
+                    self._db, cells, self._names("segmento"), self._names("tipo"), self._names("codigo"),
+                    self._weeks(), total, failed,
+                )  # fmt: skip
+        finally:
+            self._db.rollback()
 
     def groups(self) -> Iterator[Group]:
         """Calls that read the same, those that fail first, the most frequent of each first."""
