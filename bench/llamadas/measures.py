@@ -127,9 +127,10 @@ def load_and_find(source: Path, state: Path) -> tuple[float, float, int]:
     wall, cpu = time.perf_counter(), time.process_time()
     with open_store(state) as store:
         Loader(store, CallMap(), scrub).load(source)
-        tally = store.tally()
-        find_patterns(tally)
-    return time.perf_counter() - wall, time.process_time() - cpu, len(tally.histories)
+        with store.counted(state) as log:
+            find_patterns(log, scratch=state)
+        ways = store.ways()
+    return time.perf_counter() - wall, time.process_time() - cpu, ways
 
 
 def measure_vectors(narratives: int = 150, rounds: int = 3, embedder: Embedder | None = None) -> list[Measure]:
@@ -194,7 +195,7 @@ def measure_similar(
 
 def _group(calls: Calls, i: int) -> Group:
     segment, kind = SEGMENTS[calls.segment[i]], TYPES[calls.kind[i]]
-    return Group(calls.steps[i], segment, kind, calls.error[i], "", bool(calls.failed[i]), 1, (str(i),))
+    return Group(calls.steps[i], segment, kind, calls.error[i], "", bool(calls.failed[i]), 1)
 
 
 def measure_calls() -> list[Measure]:

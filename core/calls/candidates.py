@@ -119,8 +119,8 @@ def candidates(
 ) -> Candidates:
     """The conditions that at least `support` of the calls meet, each distinct set of calls once.
 
-    What is worth counting is found first: steps and transitions by sums that forget the rare, sub-sequences in a sample.
-    All of it is then counted over all calls. `ways` and `kept` are empty and hold the calls on the way.
+    What is worth counting is found first: steps and transitions by sums that forget the rare, sub-sequences in a
+    sample. All of it is then counted over all calls. `ways` and `kept` are empty and hold the calls on the way.
     """
     least = max(2, int(np.ceil(support * log.total)))
     names = sorted(step for step, (n, *_) in counts.counts.items() if n >= least and step not in outcomes.steps)
@@ -178,9 +178,7 @@ def _slices(log: CallLog, values: dict[Attribute, Ints], least: int) -> Iterator
                 yield Slice(Attribute.HOUR, hours, start, start + width - 1)
 
 
-def _settled(
-    ways: Scratch, kept: Scratch, shapes: Shapes, found: Kept, slices: Sequence[Slice]
-) -> tuple[int, Ints]:
+def _settled(ways: Scratch, kept: Scratch, shapes: Shapes, found: Kept, slices: Sequence[Slice]) -> tuple[int, Ints]:
     """Write to `kept` what is tested on; the most steps of a way, and (step patterns, slices) calls that have both, 0
     where a step pattern is not looked at within an attribute."""
     within = sum(one.contiguous or len(one.steps) <= 1 for one in found.conditions)  # they come first

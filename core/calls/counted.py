@@ -74,7 +74,7 @@ class CountedCalls:
 
 
 def count_cells(db: sqlite3.Connection, cells: Scratch) -> tuple[int, int]:
-    """Write to `cells` each combination that occurs, with its calls and those that failed; how many these are in all."""
+    """Write to `cells` each combination that occurs, with its calls and failures; how many of both there are in all."""
     total = total_failed = 0
     rows = db.execute(_CELLS)
     while some := rows.fetchmany(PART):

@@ -1,4 +1,4 @@
-"""Sums for names that there may be any number of: the frequent ones for sure, the rare ones as long as there is room."""
+"""Sums for names that there may be any number of: the frequent ones for sure, the rare while there is room."""
 
 from collections.abc import Iterable, Iterator
 
@@ -9,9 +9,9 @@ MOST_NAMES = 50_000
 class Frequent:
     """name -> sums. When there are more than `most` names, the half with the smallest first sums is forgotten.
 
-    A name is lost only where its first sum stays below twice all that was added over `most` (Misra and Gries 1982); what
-    is kept of a name that was forgotten once is too little. `forgot` says whether that happened: count those that are
-    left anew then.
+    A name is lost only where its first sum stays below twice all that was added over `most` (Misra and Gries 1982);
+    what is kept of a name that was forgotten once is too little. `forgot` says whether that happened: count those that
+    are left anew then.
     """
 
     def __init__(self, width: int, most: int = MOST_NAMES) -> None:

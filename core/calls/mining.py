@@ -48,7 +48,7 @@ class Sample:
 
 
 def frequent_sequences(ways: Sequence[Sequence[int]], support: float) -> list[Numbers]:
-    """Sub-sequences of two or three steps, gaps allowed, in at least `support` of the ways or nearly so, short ones first.
+    """Sub-sequences of two or three steps, gaps allowed, in nearly `support` of the ways or more, short ones first.
 
     Nothing where `effspm` has no wheel for this Python.
     """
