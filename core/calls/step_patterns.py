@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ SAME = 0.95
 """Two conditions that share this part of their calls are one hypothesis; the simpler one stands for it."""
 _MOST = 4_000
 _MOST_PAIRS = 100_000
+_AT_ONCE = 128
+"""Sub-sequences with one beginning that are looked for together."""
 
 
 class Pairs:
@@ -140,20 +143,35 @@ def _in_order(grid: Grid, sequences: Sequence[Numbers], offset: int) -> Iterator
         if prefix not in behind:
             for old in [one for one in behind if one != prefix[: len(one)]]:
                 del behind[old]  # sub-sequences come in order of their prefixes
-            ways, places, rest = reached(prefix)
-            behind[prefix] = ways, np.where(np.arange(rest.shape[1]) < places[:, None], OTHER, rest)
+            ways, rest = after(prefix[:-1])
+            hit = rest == prefix[-1]
+            has = np.flatnonzero(hit.any(axis=1))
+            passed = np.arange(rest.shape[1]) <= hit[has].argmax(axis=1)[:, None]
+            behind[prefix] = ways[has], np.where(passed, OTHER, rest[has])
         return behind[prefix]
 
-    def reached(steps: Numbers) -> tuple[Rows, Places, Grid]:
-        ways, rest = after(steps[:-1])
-        hit = rest == steps[-1]
-        has = np.flatnonzero(hit.any(axis=1))
-        return ways[has], (hit[has].argmax(axis=1) + 1).astype(np.int16), rest[has]
+    ordered = sorted(range(len(sequences)), key=lambda i: (sequences[i][:-1], sequences[i]))
+    for prefix, alike in groupby(ordered, key=lambda i: sequences[i][:-1]):
+        ways, rest = after(prefix)
+        positions = list(alike)
+        for start in range(0, len(positions), _AT_ONCE):
+            some = positions[start : start + _AT_ONCE]
+            firsts = _first_places(rest, [sequences[i][-1] for i in some])
+            for position, first in zip(some, firsts, strict=True):
+                has = np.flatnonzero(first)
+                if len(has):
+                    yield offset + position, ways[has], first[has]
 
-    for position in sorted(range(len(sequences)), key=lambda i: sequences[i]):
-        ways, places, _ = reached(sequences[position])
-        if len(ways):
-            yield offset + position, ways, places
+
+def _first_places(grid: Grid, steps: Sequence[int]) -> Places:
+    """(steps, ways) after how many steps each is first reached; 0: never."""
+    rows = np.full(max(int(grid.max(initial=0)), *steps) + 2, len(steps))  # the last takes what is not asked for
+    rows[list(steps)] = np.arange(len(steps))
+    first = np.zeros((len(steps) + 1, len(grid)), np.int16)
+    ways = np.arange(len(grid))
+    for at in range(grid.shape[1] - 1, -1, -1):
+        first[rows[grid[:, at]], ways] = at + 1
+    return first[:-1]
 
 
 @dataclass
