@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -76,12 +77,15 @@ def measure_loading(sizes: Sequence[int] = (100_000, 1_000_000), seed: int = 0) 
         source = Path(folder) / "llamadas.csv"
         for size in sizes:
             _write(source, seed, size)
-            wall, cpu, peak, ways = _loaded_apart(source, Path(folder) / f"estado{size}")
-            peaks.append(peak)
-            facts = {"llamadas": size, "recorridos": ways, "segundos": wall, "segundos_cpu": cpu, "memoria_mb": peak}
-            rate = size / cpu  # of one core: what else runs on the machine does not count
-            told = f"{rate:,.0f} llamadas por segundo de CPU ({cpu:.1f} s; {wall:.1f} s de reloj; {peak:.0f} MB; "
-            told += f"{ways:.0f} recorridos distintos)"
+            one = loaded_apart(source, Path(folder) / f"estado{size}")
+            peaks.append(one.peak_mb)
+            facts = {
+                "llamadas": size, "recorridos": one.ways, "segundos": one.wall, "segundos_cpu": one.cpu,
+                "memoria_mb": one.peak_mb,
+            }  # fmt: skip
+            rate = size / one.cpu  # of one core: what else runs on the machine does not count
+            told = f"{rate:,.0f} llamadas por segundo de CPU ({one.cpu:.1f} s; {one.wall:.1f} s de reloj; "
+            told += f"{one.peak_mb:.0f} MB; {one.ways} recorridos distintos)"
             last = size == max(sizes)
             measures.append(
                 Measure(f"llamadas: carga y patrones ({size})", "≥ 50 000/s" if last else "—", told, rate,
@@ -99,14 +103,26 @@ def _write(path: Path, seed: int, size: int) -> None:
         write_csv(stream, in_parts(seed, size, 0), seed)
 
 
-def _loaded_apart(source: Path, state: Path) -> tuple[float, float, float, float]:
-    """Wall seconds, CPU seconds, peak memory in MB and distinct histories of a process that loads and finds."""
+@dataclass(frozen=True)
+class Loaded:
+    """What loading a log and finding its patterns took, in a process of its own."""
+
+    wall: float
+    """Seconds."""
+    cpu: float
+    peak_mb: float
+    ways: int
+    """Different histories."""
+
+
+def loaded_apart(source: Path, state: Path) -> Loaded:
+    """Load `source` into a new store under `state` and find its patterns."""
     done = subprocess.run(
         [sys.executable, "-m", "bench.llamadas.measures", str(source), str(state)],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     wall, cpu, ways, peak = map(float, done.stdout.split())
-    return wall, cpu, peak, ways
+    return Loaded(wall, cpu, peak, int(ways))
 
 
 def load_and_find(source: Path, state: Path) -> tuple[float, float, int]:
@@ -197,6 +213,6 @@ def measure_calls() -> list[Measure]:
     return [*measure_finding(), *measure_loading(), *measure_vectors(), *measure_similar()]
 
 
-if __name__ == "__main__":  # a process of its own for `_loaded_apart`
+if __name__ == "__main__":  # a process of its own for `loaded_apart`
     seconds = load_and_find(Path(sys.argv[1]), Path(sys.argv[2]))
     print(*seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)

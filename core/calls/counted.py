@@ -11,9 +11,9 @@ from core.calls.tally import Ints, Tally
 
 SEP = "\x1f"
 """Between the steps of a stored history."""
-PART = 20_000
+PART = 10_000
 """Cells that are in memory at once."""
-_PART_TEXT = 1_500_000
+_PART_TEXT = 1_000_000
 """Letters of their histories."""
 _CELLS = """
 SELECT ((((historia * 512 + segmento + 1) * 512 + tipo + 1) * 32 + hora + 1) * 1024 + codigo + 1) AS celda,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-MOST_NAMES = 50_000
+MOST_NAMES = 20_000
 """Names that are kept apart."""
 
 
