@@ -1,7 +1,7 @@
 """Everything that is tested, chosen without a look at which calls failed, and which ways complete it when."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -22,7 +22,7 @@ Mask = NDArray[np.bool_]
 
 _WINDOWS = (1, 2, 3, 4, 6)
 """Hours in a row that are tested by themselves."""
-_HOURS = 24
+HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,9 @@ class Part:
     calls: Ints
     failed: Ints
     completed: "csr_array"
+    _asked: dict[int, Ints] = field(default_factory=dict)
+    held: dict[int, Mask] = field(default_factory=dict)
+    """What was asked of it by candidate: many tests ask the same."""
 
     def by_way(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """(ways,) sums of `weights`, one per cell."""
@@ -49,10 +52,17 @@ class Part:
 
     def completed_at(self, row: int) -> Ints:
         """(ways,) after how many steps a step pattern is complete; 0: never."""
-        found = np.zeros(len(self.depth), np.int64)
-        mine = slice(self.completed.indptr[row], self.completed.indptr[row + 1])
-        found[self.completed.indices[mine]] = self.completed.data[mine]
-        return found
+        if row not in self._asked:
+            found = np.zeros(len(self.depth), np.int64)
+            mine = slice(self.completed.indptr[row], self.completed.indptr[row + 1])
+            found[self.completed.indices[mine]] = self.completed.data[mine]
+            self._asked[row] = found
+        return self._asked[row]
+
+    def cells(self, row: int, one: "Slice") -> Mask:
+        """(cells,) where a step pattern and a slice both hold."""
+        held: Mask = (self.completed_at(row)[self.way] > 0) & one.cells(self)
+        return held
 
 
 @dataclass(frozen=True)
@@ -105,9 +115,9 @@ class Candidates:
 
     def cells(self, index: int, part: Part) -> Mask:
         """(cells,) where in a part the condition holds."""
-        at = part.completed_at(int(self.row[index]))
-        held: Mask = (at[part.way] > 0) & self.slices[int(self.slice_of[index])].cells(part)
-        return held
+        if index not in part.held:
+            part.held[index] = part.cells(int(self.row[index]), self.slices[int(self.slice_of[index])])
+        return part.held[index]
 
     def completed_at(self, index: int, part: Part) -> Ints:
         """(ways,) after how many steps; 0: never."""
@@ -150,7 +160,7 @@ def _parts(ways: Scratch) -> Iterator[Walks]:
 def _counted(ways: Scratch, shapes: Shapes, log: CallLog) -> tuple[Ints, dict[Attribute, Ints]]:
     """(shapes,) calls that complete each; and how many calls have each segment, type and hour."""
     held = np.zeros(len(shapes), np.int64)
-    sizes = {Attribute.SEGMENT: len(log.segments), Attribute.TYPE: len(log.kinds), Attribute.HOUR: _HOURS}
+    sizes = {Attribute.SEGMENT: len(log.segments), Attribute.TYPE: len(log.kinds), Attribute.HOUR: HOURS}
     values = {attribute: np.zeros(size, np.int64) for attribute, size in sizes.items()}
     for part in _parts(ways):
         calls = part.by_way(part.calls)
@@ -172,7 +182,7 @@ def _slices(log: CallLog, values: dict[Attribute, Ints], least: int) -> Iterator
             if least <= values[attribute][number] < log.total:
                 yield Slice(attribute, (name,), number, number)
     for width in _WINDOWS:
-        for start in range(_HOURS - width + 1):
+        for start in range(HOURS - width + 1):
             if least <= values[Attribute.HOUR][start : start + width].sum() < log.total:
                 hours = tuple(f"{hour:02d}" for hour in range(start, start + width))
                 yield Slice(Attribute.HOUR, hours, start, start + width - 1)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.calls.candidates import Candidates, Mask, Part, like, ones, top
+from core.calls.candidates import HOURS, Candidates, Mask, Part, like, ones, top
 from core.calls.contrast import Floats, moments, upper_tail, weighted_discoveries
+from core.calls.pattern import Attribute
 from core.calls.strata import Placed, Strata
 from core.calls.tally import Ints
 
@@ -203,19 +204,22 @@ class Selection:
         """A part's calls and failures with each candidate, by stratum."""
         strata = calls.shape[1]
         held = ones(part.completed)
-        early = None
-        if placed.reached is not None:
-            early = _earlier(part.completed, placed.reached)
+        early = None if placed.reached is None else _earlier(part.completed, placed.reached)
+        hours = _by_hour(part, placed, strata)
         for mine, one in zip(self._mine, self._found.slices, strict=True):
             if not len(mine):
                 continue
             rows = self._found.row[mine]
+            if one.attribute is Attribute.HOUR and not rows.any():  # hours alone, as nearly all of them are asked for
+                sums = hours[:, one.first : one.last + 1].sum(axis=1)
+                calls[mine] += sums[0]
+                failed[mine] += sums[1]
+                calls[mine, 0] += sums[2].sum()
+                continue
             depth = int(rows.max()) + 1
             inside = one.cells(part) & (placed.label >= 0)
-            both = np.hstack(
-                [_by_way(part, placed.label, np.where(inside, w, 0), strata) for w in (part.calls, part.failed)]
-            )
-            sums = (top(held, depth) @ both)[rows]
+            both = [_by_way(part, placed.label, np.where(inside, w, 0), strata) for w in (part.calls, part.failed)]
+            sums = (top(held, depth) @ np.hstack(both))[rows]
             calls[mine] += sums[:, :strata]
             failed[mine] += sums[:, strata:]
             if early is not None:
@@ -250,6 +254,17 @@ def _by_label(label: Ints, weights: Ints, strata: int) -> Floats:
     """(strata,) sums of one weight per cell; those left out do not count."""
     kept = label >= 0
     return np.bincount(label[kept], weights=weights[kept], minlength=strata).astype(np.float64)
+
+
+def _by_hour(part: Part, placed: Placed, strata: int) -> Floats:
+    """(3, hours, strata) calls, failures, and calls that passed a chosen pattern."""
+    kept = (part.hour >= 0) & (placed.label >= 0)
+    at = (part.hour * strata + placed.label)[kept]
+    late = part.calls * placed.spent
+    if placed.reached is not None:
+        late = late * (placed.reached > 1)[part.way]
+    tables = [np.bincount(at, weights=w[kept], minlength=HOURS * strata) for w in (part.calls, part.failed, late)]
+    return np.stack(tables).reshape(3, HOURS, strata).astype(np.float64)
 
 
 def _by_way(part: Part, label: Ints, weights: Ints, strata: int) -> Floats:

@@ -13,6 +13,8 @@ _MOST = 256
 """Strata that are compared within. Calls in a rarer combination of patterns are left out of the comparison: it holds
 without them, and tables would grow with the calls."""
 _MOST_KNOWN = 4_096
+_FEW = 12
+"""Patterns whose combinations can all be counted."""
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -38,8 +40,8 @@ class Strata:
     def __init__(self, found: Candidates, chosen: Sequence[int]) -> None:
         self._found = found
         self.chosen = tuple(chosen)
-        self._calls: dict[bytes, int] = {}
-        self._numbers: dict[bytes, int] = {}
+        self._calls: dict[int, int] = {}
+        self._numbers: dict[int, int] = {}
         self._ends = np.zeros((2, found.deepest + 2))
         self._earlier = np.zeros(found.deepest + 2)
 
@@ -57,7 +59,7 @@ class Strata:
         if len(self._calls) > _MOST_KNOWN:
             ranked = sorted(self._calls, key=lambda key: (-self._calls[key], key))
             self._calls = {key: self._calls[key] for key in ranked[: _MOST_KNOWN // 2]}
-        none = np.array([key == b"" for key in keys])[at]
+        none = np.array([key == 0 for key in keys])[at]
         depth = part.depth[part.way]
         for row, weights in enumerate((part.failed, part.calls - part.failed)):
             ends = np.bincount(depth, weights=np.where(none, weights, 0), minlength=self._ends.shape[1])
@@ -66,7 +68,7 @@ class Strata:
     def settle(self) -> None:
         """Every part was learnt from."""
         ranked = sorted((key for key in self._calls if key), key=lambda key: (-self._calls[key], key))
-        self._numbers = {key: number for number, key in enumerate([b"", *ranked[: _MOST - 1]])}
+        self._numbers = {key: number for number, key in enumerate([0, *ranked[: _MOST - 1]])}
         shares = np.cumsum(self._ends, axis=1) / np.maximum(self._ends.sum(axis=1, keepdims=True), 1)
         self._earlier = np.maximum(shares[0] - shares[1], 0.0)
 
@@ -85,10 +87,15 @@ class Strata:
         spent = np.where(reached <= deepest, self._earlier[before], 0.0)[part.way]
         return Placed(label, np.where(label > 0, spent, 0.0), reached)
 
-    def _keys(self, part: Part) -> tuple[list[bytes], Ints]:
-        """The combinations in a part (no bytes for none), and (cells,) the position of each cell's."""
-        held = np.stack([self._found.cells(index, part) for index in self.chosen], axis=1)
-        bits = np.ascontiguousarray(np.packbits(held, axis=1))
-        # NumPy's byte strings drop zeros at the end: a combination of none is an empty one.
-        keys, at = np.unique(bits.view(f"S{bits.shape[1]}")[:, 0], return_inverse=True)
-        return keys.tolist(), at.astype(np.int64)
+    def _keys(self, part: Part) -> tuple[list[int], Ints]:
+        """The combinations in a part, a bit for each pattern, and (cells,) the position of each cell's."""
+        held = [self._found.cells(index, part) for index in self.chosen]
+        if len(held) > _FEW:
+            bits = np.ascontiguousarray(np.packbits(np.stack(held, axis=1), axis=1))
+            found, at = np.unique(bits.view(f"V{bits.shape[1]}")[:, 0], return_inverse=True)
+            return [int.from_bytes(key) for key in found.tolist()], at.astype(np.int64)
+        code = np.zeros(len(part.calls), np.int64)
+        for place, mine in enumerate(held):
+            code |= mine.astype(np.int64) << place
+        there = np.bincount(code, minlength=1 << len(held)) > 0  # no need to sort
+        return np.flatnonzero(there).tolist(), (np.cumsum(there) - 1)[code]

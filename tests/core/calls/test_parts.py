@@ -160,6 +160,11 @@ def test_rare_combinations_of_patterns_are_left_out(
     assert all(p.p_given <= 1e-3 for p in fewer.patterns)
 
 
+def test_many_patterns_are_combined_as_few_are(tally: Tally, found: Found, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strata, "_FEW", 0)
+    assert find_patterns(tally) == found
+
+
 def test_a_full_disk_is_told(tally: Tally, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
