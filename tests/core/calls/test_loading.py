@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from config import ROOT
+from core.calls import reading
 from core.calls.loading import SETTLED, Loader, LoadReport
 from core.calls.mapping import CallMap, read_map
 from core.calls.narrative import narrative
@@ -105,6 +106,28 @@ def test_a_line_in_another_encoding_is_left_out(write: Write, tmp_path: Path) ->
     good = "".join(ROW.replace("c1", f"c{i}").replace("Pagos", "Menú") for i in range(200))
     report = _load(write((HEADER + good).encode() + ROW.replace("Pagos", "Menú").encode("cp1252")), tmp_path)
     assert (report.added, report.skipped, report.problems[0].line) == (200, 1, 202)
+
+
+@pytest.mark.parametrize("bad", ["", "c9,A -> B,raro,,,,,\n"], ids=["fine", "bad rows"])
+def test_long_rows_come_in_few_at_a_time(
+    bad: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_CHUNK_TEXT", 400)
+    rows = [ROW.replace("c1", f"c{i}") + (bad if i % 10 == 0 else "") for i in range(100)]
+    report = _load(write(HEADER + "".join(rows)), tmp_path)
+    assert (report.added, report.skipped) == (100, 10 if bad else 0)
+    assert [problem.line for problem in report.problems] == ([3 + 11 * i for i in range(10)] if bad else [])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_of_an_endless_line_only_the_beginning_is_read(
+    end: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_LONGEST", 200)
+    lines = [HEADER, ROW, "c2," + "A -> " * 1_000 + "B,failed,,,,,\n", ROW.replace("c1", "c3"), "x" * 200 + "\n",
+             ROW.replace("c1", "c4")]  # fmt: skip
+    report = _load(write("".join(lines).replace("\n", end)), tmp_path)
+    assert (report.added, [problem.line for problem in report.problems]) == (3, [3, 5])
 
 
 @pytest.mark.parametrize(
