@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import DependencyError
+from core.files import NO_ROOM
 
 Arrays = tuple[NDArray[Any], ...]
 
@@ -41,9 +42,9 @@ class Scratch:
             self._file.flush()
         except OSError as error:
             where = self._folder or "la carpeta de ficheros temporales"
+            what = "no queda sitio en el disco" if error.errno in NO_ROOM else error.strerror
             raise DependencyError(
-                f"No se puede escribir en {where} mientras se buscan patrones: {error.strerror}. Haga sitio y repita "
-                "la orden."
+                f"No se puede escribir en {where} mientras se buscan patrones: {what}. Haga sitio y repita la orden."
             ) from error
         self._sizes.append(len(arrays))
 

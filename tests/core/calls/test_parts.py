@@ -170,7 +170,7 @@ def test_a_full_disk_is_told(tally: Tally, tmp_path: Path, monkeypatch: pytest.M
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(scratch.np, "save", full)
-    with pytest.raises(DependencyError, match="Haga sitio"):
+    with pytest.raises(DependencyError, match="no queda sitio"):
         find_patterns(tally, scratch=tmp_path)
 
 
