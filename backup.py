@@ -1,4 +1,4 @@
-"""Saves and restores the knowledge base and the catalogue: `python backup.py crear|restaurar|verificar`."""
+"""Saves and restores what is known, and the catalogue: `python backup.py crear|restaurar|verificar`."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ _EXAMPLES = """\
 ejemplos:
   python backup.py crear                                 copia en var/copias/ (o donde diga --salida FILE)
   python backup.py verificar var/copias/copia_20250102_030405.tar.zst
-  python backup.py restaurar FILE                        restaura la base de conocimiento; el catálogo no se toca
+  python backup.py restaurar FILE                        restaura lo que haya en la copia; el catálogo no se toca
   python backup.py restaurar FILE --con-catalogo         y también el catálogo; el actual se guarda antes al lado
 
 códigos de salida: 0 hecho; 2 uso incorrecto o copia dañada; 3 no se llega a una dependencia
@@ -21,7 +21,9 @@ códigos de salida: 0 hecho; 2 uso incorrecto o copia dañada; 3 no se llega a u
 def _parser() -> Parser:
     parser = Parser(
         prog="python backup.py",
-        description="Copia de seguridad de la base de conocimiento (vectores y filas) y del catálogo, en un fichero.",
+        description="Copia de seguridad, en un fichero, de la base de conocimiento, los documentos y los relatos de "
+        "llamadas (vectores y textos) y del catálogo. El registro de llamadas se carga otra vez con "
+        "python batch.py --llamadas.",
         epilog=_EXAMPLES,
     )
     orders = parser.add_subparsers(title="órdenes", dest="order", required=True, metavar="ORDEN")
@@ -56,12 +58,14 @@ def _run(options: argparse.Namespace) -> str:
     settings, now = load_settings(), datetime.now().astimezone()
     files = [settings.directorio_recursos / name for name in (CATALOGUE, FIXES)]
     with open_logs(settings), open_knowledge(settings) as knowledge:
+        shelf = knowledge.shelf
+        others = [shelf.beside(name) for name in backup.BESIDE]
         if options.order == "crear":
             path = options.salida or settings.directorio_estado / "copias" / f"copia_{now:%Y%m%d_%H%M%S}.tar.zst"
-            return (
-                f"Copia creada: {path}. {backup.described(backup.create_backup(knowledge.shelf, files, path, now=now))}"
-            )
-        done = backup.restore_backup(knowledge.shelf, options.file, files=files * options.con_catalogo, now=now)
+            made = backup.create_backup(shelf, files, path, now=now, others=others)
+            return f"Copia creada: {path}. {backup.described(made)}"
+        wanted = files * options.con_catalogo
+        done = backup.restore_backup(shelf, options.file, files=wanted, now=now, others=others)
     saved = "".join(f"\nEl catálogo que había está en {path}" for path in done.saved)
     return f"Restaurada {options.file} y puesta a servir. {backup.described(done.manifest)}{saved}"
 

@@ -11,7 +11,8 @@ from typing import BinaryIO
 
 from core.errors import DependencyError
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+"""`errno` of a full disk."""
 _NO_HARD_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK}
 
 
@@ -118,7 +119,7 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             reason = "no queda espacio en el disco. Libere espacio y repita la orden"
         elif error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
             reason = "no hay permiso de escritura en esa carpeta. Cámbielo o elija otra"

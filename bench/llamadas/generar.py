@@ -5,17 +5,19 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
-from bench.llamadas.generate import BASE_RATE, Calls, generate
-from bench.llamadas.world import SEGMENTS, TYPES
+from bench.llamadas.generate import BASE_RATE, PART, Calls, in_parts
+from bench.llamadas.world import SEGMENTS, TYPES, Planted
 from core.calls.pattern import ARROW
 from core.command_line import Parser, exit_code
-from core.files import write_whole
+from core.files import atomic_writer, write_whole
 
 _COLUMNS = (
     "call_id", "steps_history", "final_status", "error_code", "user_segment", "call_type", "timestamp", "duration",
@@ -41,23 +43,21 @@ códigos de salida: 0 hecho; 2 uso incorrecto; 3 no se puede escribir
 """
 
 
-def rows(calls: Calls, seed: int) -> list[list[str]]:
+def _rows(calls: Calls, seed: int, part: int) -> Iterator[list[str]]:
     """The calls as lines of the CSV, under `_COLUMNS`."""
-    rng = np.random.default_rng([seed, 1])
+    rng = np.random.default_rng([seed, 1, part] if part else [seed, 1])
     count = len(calls.steps)
     minutes = rng.integers(0, 60, count)
     days = rng.integers(0, 28, count)
     notes = np.where(calls.failed & (rng.random(count) < 0.05), rng.integers(0, len(_NOTES), count), -1)
-    lines = []
     for i, steps in enumerate(calls.steps):
         when = _START + timedelta(days=int(days[i]), hours=int(calls.hour[i]), minutes=int(minutes[i]))
         note = _NOTES[notes[i]].format(phone=_phone(rng), nif=_nif(rng)) if notes[i] >= 0 else ""
-        lines.append([
-            f"LL-{seed:02d}-{i:07d}", ARROW.join(steps), "failed" if calls.failed[i] else "success", calls.error[i],
-            SEGMENTS[calls.segment[i]], TYPES[calls.kind[i]], when.strftime("%Y-%m-%dT%H:%M:%S"),
+        yield [
+            f"LL-{seed:02d}-{part * PART + i:07d}", ARROW.join(steps), "failed" if calls.failed[i] else "success",
+            calls.error[i], SEGMENTS[calls.segment[i]], TYPES[calls.kind[i]], when.strftime("%Y-%m-%dT%H:%M:%S"),
             str(20 + 15 * len(steps)), note,
-        ])  # fmt: skip
-    return lines
+        ]  # fmt: skip
 
 
 def _phone(rng: np.random.Generator) -> str:
@@ -69,20 +69,41 @@ def _nif(rng: np.random.Generator) -> str:
     return f"{number}{'TRWAGMYFPDXBNJZSQVHLCKE'[number % 23]}"
 
 
-def as_csv(calls: Calls, seed: int) -> str:
-    """The whole file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+@dataclass
+class Written:
+    """What went into a file: sums over its parts."""
+
+    calls: int = 0
+    failed: int = 0
+    planted: tuple[Planted, ...] = ()
+    met: list[int] = field(default_factory=list)
+    """Calls that meet each planted fault."""
+
+    def add(self, part: Calls) -> None:
+        """Count a part."""
+        self.calls += len(part.steps)
+        self.failed += int(part.failed.sum())
+        self.planted = part.planted
+        before = self.met or [0] * len(part.planted)
+        self.met = [n + int(more) for n, more in zip(before, part.met.sum(axis=0), strict=True)]
+
+
+def write_csv(stream: TextIO, parts: Iterable[Calls], seed: int) -> Written:
+    """Write the calls, a part in memory at a time."""
+    writer = csv.writer(stream, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    writer.writerows(rows(calls, seed))
-    return text.getvalue()
+    written = Written()
+    for number, calls in enumerate(parts):
+        writer.writerows(_rows(calls, seed, number))
+        written.add(calls)
+    return written
 
 
-def planted(calls: Calls, seed: int) -> dict[str, object]:
+def planted(written: Written, seed: int) -> dict[str, object]:
     """What was planted."""
     return {
         "semilla": seed,
-        "llamadas": len(calls.steps),
+        "llamadas": written.calls,
         "tasa_base": BASE_RATE,
         "fallos": [
             {
@@ -91,12 +112,12 @@ def planted(calls: Calls, seed: int) -> dict[str, object]:
                 "pasos": list(fault.condition.steps),
                 "atributo": fault.condition.attribute.value if fault.condition.attribute else None,
                 "valores": list(fault.condition.values),
-                "soporte": round(float(calls.met[:, number].mean()), 5),
+                "soporte": round(calls / written.calls, 5),
                 "veces": round(fault.lift, 3),
                 "tasa": round(fault.rate, 4),
                 "error": fault.code,
             }
-            for number, fault in enumerate(calls.planted)
+            for fault, calls in zip(written.planted, written.met, strict=True)
         ],
     }
 
@@ -123,12 +144,14 @@ def _count(text: str) -> int:
 
 
 def _write(options: argparse.Namespace) -> None:
-    calls = generate(options.semilla, options.filas, options.fallos)
-    write_whole(options.salida, as_csv(calls, options.semilla))
+    with atomic_writer(options.salida) as binary:
+        stream = io.TextIOWrapper(binary, "utf-8", newline="")
+        written = write_csv(stream, in_parts(options.semilla, options.filas, options.fallos), options.semilla)
+        stream.detach()  # writes what it holds back; the file is not its own to close
     told = options.salida.with_suffix(".plantado.json")
-    write_whole(told, json.dumps(planted(calls, options.semilla), ensure_ascii=False, indent=2) + "\n")
-    print(f"{options.salida}: {len(calls.steps)} llamadas, {int(calls.failed.sum())} fallidas")
-    print(f"{told}: {len(calls.planted)} fallos plantados")
+    write_whole(told, json.dumps(planted(written, options.semilla), ensure_ascii=False, indent=2) + "\n")
+    print(f"{options.salida}: {written.calls} llamadas, {written.failed} fallidas")
+    print(f"{told}: {len(written.planted)} fallos plantados")
     print(f"Ahora: python batch.py --llamadas {options.salida}")
 
 

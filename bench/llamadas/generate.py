@@ -1,6 +1,6 @@
 """Calls of the invented IVR with planted faults: in memory for the bench, as CSV with what was planted beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ from bench.llamadas.world import ERRORS, SEGMENTS, TYPES, Planted, Walk, attribu
 from core.calls.pattern import Attribute, Condition
 
 BASE_RATE = 0.08
+PART = 50_000
+"""Calls that are in memory at once."""
 _KINDS = ("paso", "transicion", "secuencia", "con atributo")
 _SUPPORT = (0.005, 0.05)
 _LIFT = (2.0, 4.0)
@@ -36,15 +38,29 @@ class Calls:
     planted: tuple[Planted, ...]
 
 
+def in_parts(seed: int, count: int, faults: int) -> Iterator[Calls]:
+    """`count` calls, `PART` at a time, each part by chance of its own: those planted in the first are in all.
+
+    Copies of one part would not do: its chance would be repeated until it looked like a pattern.
+    """
+    planted: tuple[Planted, ...] | None = None
+    for number, start in enumerate(range(0, count, PART)):
+        calls = generate([seed, number] if number else seed, min(PART, count - start), faults, planted=planted)
+        planted = calls.planted
+        yield calls
+
+
 def generate(
-    seed: int,
-    count: int = 50_000,
+    seed: int | Sequence[int],
+    count: int = PART,
     faults: int = 6,
     *,
     support: tuple[float, float] = _SUPPORT,
     lift: tuple[float, float] = _LIFT,
+    planted: Sequence[Planted] | None = None,
 ) -> Calls:
-    """`count` calls with `faults` planted, their share of the calls and their lift within the ranges."""
+    """`count` calls with `faults` planted, their share of the calls and their lift within the ranges; with those of
+    `planted` where it is given."""
     rng = np.random.default_rng(seed)
     found = walks(rng, count)
     segment, hour = attributes(rng, count)
@@ -54,9 +70,12 @@ def generate(
     stops = failed & (rng.random(count) < _CUT)
     at = np.where(stops, rng.integers(3, ends), ends)  # an ordinary failure: anywhere after the opening, or at the end
     cause = np.full(count, -1)
-    planted, met = _plant(rng, _cut(found, at), segment, kind, hour, faults, support, lift)
+    seen = _Seen(_cut(found, at), segment, kind, hour)
+    planted, met = _again(seen, planted) if planted is not None else _plant(rng, seen, faults, support, lift)
     for number, fault in enumerate(planted):
         mine = met[:, number]
+        if not mine.any():
+            continue
         # What else must fail so that `rate` of the calls that get there do.
         more = (fault.rate - failed[mine].mean()) / (1 - failed[mine].mean())
         falls = mine & ~failed & (rng.random(count) < more)
@@ -72,29 +91,53 @@ def _cut(found: Sequence[Walk], at: NDArray[np.int64]) -> list[Walk]:
     return [Walk(walk.steps[:end], walk.kind) for walk, end in zip(found, at.tolist(), strict=True)]
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """Calls before anything is planted."""
+
+    walks: list[Walk]
+    segment: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    hour: NDArray[np.int64]
+
+    def meet(self, conditions: Iterable[Condition]) -> Iterator[NDArray[np.bool_]]:
+        """(calls,) for each condition, whether it is met."""
+        ways: dict[tuple[str, ...], int] = {}
+        way = np.array([ways.setdefault(walk.steps, len(ways)) for walk in self.walks])
+        for condition in conditions:
+            met: NDArray[np.bool_] = np.array([condition.completed(steps) > 0 for steps in ways])[way]
+            match condition.attribute:
+                case Attribute.SEGMENT:
+                    met &= self.segment == SEGMENTS.index(condition.values[0])
+                case Attribute.TYPE:
+                    met &= self.kind == TYPES.index(condition.values[0])
+                case Attribute.HOUR:
+                    met &= np.isin(self.hour, [int(value) for value in condition.values])
+            yield met
+
+
+def _again(seen: _Seen, planted: Sequence[Planted]) -> tuple[tuple[Planted, ...], NDArray[np.bool_]]:
+    """The same faults as before, and (calls, faults) which calls meet each."""
+    return tuple(planted), _columns(list(seen.meet(fault.condition for fault in planted)), seen)
+
+
+def _columns(met: list[NDArray[np.bool_]], seen: _Seen) -> NDArray[np.bool_]:
+    return np.column_stack(met) if met else np.zeros((len(seen.walks), 0), np.bool_)
+
+
 def _plant(
-    rng: np.random.Generator,
-    found: Sequence[Walk],
-    segment: NDArray[np.int64],
-    kind: NDArray[np.int64],
-    hour: NDArray[np.int64],
-    faults: int,
-    support: tuple[float, float],
-    lift: tuple[float, float],
+    rng: np.random.Generator, seen: _Seen, faults: int, support: tuple[float, float], lift: tuple[float, float]
 ) -> tuple[tuple[Planted, ...], NDArray[np.bool_]]:
     """The faults, of the four kinds in turn, and (calls, faults) which calls meet each."""
-    ways: dict[tuple[str, ...], int] = {}
-    way = np.array([ways.setdefault(walk.steps, len(ways)) for walk in found])
     options: dict[str, list[Condition]] = {name: [] for name in _KINDS}
-    for condition in possible_faults(found):
+    for condition in possible_faults(seen.walks):
         options["con atributo" if condition.attribute else condition.kind.value].append(condition)
     chosen: list[Planted] = []
     columns: list[NDArray[np.bool_]] = []
     for number in range(faults):
         pool = options[_KINDS[number % len(_KINDS)]]
-        for index in rng.permutation(len(pool)):
-            condition = pool[index]
-            meets = _meets(condition, ways, way, segment, kind, hour)
+        tried = [pool[index] for index in rng.permutation(len(pool))]
+        for condition, meets in zip(tried, seen.meet(tried), strict=True):
             if not support[0] <= meets.mean() <= support[1]:
                 continue
             if any((meets & other).sum() > _OVERLAP * min(meets.sum(), other.sum()) for other in columns):
@@ -103,26 +146,7 @@ def _plant(
             chosen.append(Planted(condition, factor, BASE_RATE * factor, ERRORS[number % len(ERRORS)]))
             columns.append(meets)
             break
-    return tuple(chosen), np.column_stack(columns) if columns else np.zeros((len(found), 0), np.bool_)
-
-
-def _meets(
-    condition: Condition,
-    ways: dict[tuple[str, ...], int],
-    way: NDArray[np.int64],
-    segment: NDArray[np.int64],
-    kind: NDArray[np.int64],
-    hour: NDArray[np.int64],
-) -> NDArray[np.bool_]:
-    steps: NDArray[np.bool_] = np.array([condition.completed(steps) > 0 for steps in ways])[way]
-    match condition.attribute:
-        case Attribute.SEGMENT:
-            steps &= segment == SEGMENTS.index(condition.values[0])
-        case Attribute.TYPE:
-            steps &= kind == TYPES.index(condition.values[0])
-        case Attribute.HOUR:
-            steps &= np.isin(hour, [int(value) for value in condition.values])
-    return steps
+    return tuple(chosen), _columns(columns, seen)
 
 
 def _logged(

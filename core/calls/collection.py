@@ -37,14 +37,14 @@ class NarrativeBase(Collection[Narrative]):
     def bring_up_to_date(self, groups: Iterable[Group], limit: int, progress: Progress | None = None) -> Indexed:
         """Make the collection hold the first `limit` narratives of `groups`; only new ones are embedded.
 
-        Cut short, it goes on next time where it was.
+        Cut short, by kill -9 too, it goes on next time where it was; what there is until then can be searched.
         """
         source = iter(groups)
         rows = {row.id: row for row in (narrative(group, self.embedder.version) for group in islice(source, limit))}
         left_out = sum(1 for _ in source)
-        serving = self.shelf.current()
-        stored = {} if serving is None else {point.id: point.payload for point in self.shelf.scroll(serving)}
-        if serving is None or building.other_vectors(self.shelf, serving, self.embedder, stored):
+        serving = self.shelf.current() or self._empty()
+        stored = {point.id: point.payload for point in self.shelf.scroll(serving)}
+        if building.other_vectors(self.shelf, serving, self.embedder, stored):
             building.rebuild(self.shelf, self.embedder, list(rows.values()), progress)
             return Indexed(len(rows), 0, len(stored), left_out)
         new = [row for point_id, row in rows.items() if point_id not in stored]
@@ -53,6 +53,12 @@ class NarrativeBase(Collection[Narrative]):
         self.shelf.remove(serving, gone)
         self.shelf.sweep()
         return Indexed(len(new), len(rows) - len(new), len(gone), left_out)
+
+    def _empty(self) -> str:
+        """A collection that serves from the start: vectors take minutes, and none of them must be lost."""
+        collection = self.shelf.create(self.embedder.dimensions)
+        self.shelf.publish(collection)
+        return collection
 
     def exists(self) -> bool:
         """Whether anything was ever indexed."""

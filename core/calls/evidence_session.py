@@ -24,6 +24,7 @@ def call_evidence(settings: Settings) -> "Evidence | None":
     if not (folder / "llamadas.db").exists() or importlib.util.find_spec("pandas") is None:
         return None
     from core.calls.evidence import CallEvidence
+    from core.calls.known import KnownNames
     from core.calls.session import current_patterns, loaded_calls
     from core.calls.store import open_store
 
@@ -33,7 +34,9 @@ def call_evidence(settings: Settings) -> "Evidence | None":
 
     try:
         with loaded_calls(settings) as store:
-            return CallEvidence(current_patterns(settings, store).patterns, store.names(), steps_of)
+            patterns = current_patterns(settings, store).patterns
+            steps = [step for pattern in patterns for step in pattern.condition.steps]
+            return CallEvidence(patterns, KnownNames.of(steps, (), (), store.names(()).codes.values()), steps_of)
     except (DependencyError, UsageError) as error:
         logger.warning("sin llamadas", extra={"action": "calls_unavailable", "error": str(error)})
         return None

@@ -1,16 +1,17 @@
 """The way calls take through the menus as a picture: arrows as thick as their traffic, failing ones in colour."""
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from core.calls.outcome_steps import Paths
+from core.calls.frequent import Frequent
+from core.calls.outcome_steps import Outcomes
 from core.calls.pattern import Condition, Pattern
-from core.calls.tally import Tally
+from core.calls.tally import CallLog
 from core.calls.wording import percent
 from core.files import atomic_writer
 
@@ -34,19 +35,26 @@ class Edge:
     """The pattern that it belongs to."""
 
 
-def edges(tally: Tally, paths: Paths, patterns: Sequence[Pattern]) -> list[Edge]:
-    """Every arrow with its traffic; a call counts once in each."""
-    calls, failed = tally.by_history(tally.calls), tally.by_history(tally.failed)
+def edges(log: CallLog, outcomes: Outcomes, nodes: Collection[str], patterns: Sequence[Pattern]) -> list[Edge]:
+    """Every arrow between `nodes` with its traffic, the busiest first; a call counts once in each."""
     counts: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
-    for steps, n, k in zip(paths.steps, calls.tolist(), failed.tolist(), strict=True):
+    for steps, n, k in _ways(log, outcomes):
         for pair in set(pairwise(steps)):
-            counts[pair][0] += n
-            counts[pair][1] += k
-    owners = _owners(counts.keys(), [(pattern.id, pattern.condition) for pattern in patterns])
+            if pair[0] in nodes and pair[1] in nodes:
+                counts[pair][0] += n
+                counts[pair][1] += k
+    owners = _owners([(pattern.id, pattern.condition) for pattern in patterns])
     return [Edge(*pair, n, k, owners.get(pair, "")) for pair, (n, k) in sorted(counts.items(), key=lambda e: -e[1][0])]
 
 
-def _owners(pairs: object, patterns: Sequence[tuple[str, Condition]]) -> dict[tuple[str, str], str]:
+def _ways(log: CallLog, outcomes: Outcomes) -> Iterator[tuple[tuple[str, ...], int, int]]:
+    """(steps before the failure, calls, failed) of all calls."""
+    for part in log.parts():
+        calls, failed = part.by_history(part.calls).tolist(), part.by_history(part.failed).tolist()
+        yield from zip(outcomes.cut(part).steps, calls, failed, strict=True)
+
+
+def _owners(patterns: Sequence[tuple[str, Condition]]) -> dict[tuple[str, str], str]:
     owned: dict[tuple[str, str], str] = {}
     for name, condition in patterns:
         if condition.contiguous:
@@ -55,22 +63,21 @@ def _owners(pairs: object, patterns: Sequence[tuple[str, Condition]]) -> dict[tu
     return owned
 
 
-def draw(tally: Tally, paths: Paths, patterns: Sequence[Pattern], target: Path) -> Path:
+def draw(log: CallLog, outcomes: Outcomes, patterns: Sequence[Pattern], target: Path) -> Path:
     """Write the picture to `target` (PNG). The same calls give the same bytes."""
     from matplotlib.figure import Figure
     from matplotlib.patches import FancyArrowPatch
 
-    every = edges(tally, paths, patterns)
-    traffic = _traffic(tally, paths)
+    traffic, mean = _steps(log, outcomes)
     inside = {step for pattern in patterns for step in pattern.condition.steps}
     nodes = set(sorted(traffic, key=lambda step: (step not in inside, -traffic[step], step))[:_NODES])
-    drawn = [edge for edge in every if edge.start in nodes and edge.end in nodes and edge.start != edge.end]
+    drawn = [edge for edge in edges(log, outcomes, nodes, patterns) if edge.start != edge.end]
     busiest = max((edge.calls for edge in drawn), default=1)
     drawn = [edge for edge in drawn if edge.calls >= _FAINTEST * busiest or edge.pattern]
-    places = _places(nodes, tally, paths)
+    places = _places({step: mean[step] for step in nodes}, traffic)
     figure = Figure(figsize=(18, 11), layout="constrained")
     axes = figure.subplots()
-    usual = tally.total_failed / max(tally.total, 1)
+    usual = log.total_failed / max(log.total, 1)
     for edge in reversed(drawn):
         arrow = FancyArrowPatch(
             places[edge.start], places[edge.end], arrowstyle="-|>", mutation_scale=11, shrinkA=26, shrinkB=26,
@@ -79,7 +86,7 @@ def draw(tally: Tally, paths: Paths, patterns: Sequence[Pattern], target: Path) 
         )  # fmt: skip
         axes.add_patch(arrow)
     _label(axes, places, traffic, patterns)
-    axes.set(title=f"Flujo de {tally.total} llamadas: grosor, tráfico; color, cuánto fallan (en conjunto, el "
+    axes.set(title=f"Flujo de {log.total} llamadas: grosor, tráfico; color, cuánto fallan (en conjunto, el "
              f"{percent(usual)})")  # fmt: skip
     axes.axis("off")
     axes.autoscale_view()
@@ -100,29 +107,36 @@ def _colour(edge: Edge, usual: float) -> tuple[float, float, float]:
     return (r, g, b)
 
 
-def _traffic(tally: Tally, paths: Paths) -> Counter[str]:
-    found: Counter[str] = Counter()
-    for steps, n in zip(paths.steps, tally.by_history(tally.calls).tolist(), strict=True):
-        for step in set(steps):
-            found[step] += n
-    return found
+def _steps(log: CallLog, outcomes: Outcomes) -> tuple[dict[str, int], dict[str, float]]:
+    """Of each step (where there are very many, of the frequent ones): its calls, and how far into them it comes."""
+    counts = Frequent(3)
+    _count(log, outcomes, counts)
+    if counts.forgot:
+        counts = counts.only(counts.sums)
+        _count(log, outcomes, counts)
+    sums = dict(counts.items())
+    return {step: n for step, (n, _, _) in sums.items()}, {
+        step: places / max(times, 1) for step, (_, places, times) in sums.items()
+    }
 
 
-def _places(nodes: set[str], tally: Tally, paths: Paths) -> dict[str, tuple[float, float]]:
-    """Left to right by how far into the call a step usually comes; the busiest in the middle of its column."""
-    place: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
-    for steps, n in zip(paths.steps, tally.by_history(tally.calls).tolist(), strict=True):
+def _count(log: CallLog, outcomes: Outcomes, counts: Frequent) -> None:
+    for steps, n, _ in _ways(log, outcomes):
+        seen: set[str] = set()
         for i, step in enumerate(steps):
-            place[step][0] += n * i
-            place[step][1] += n
-    mean = {step: place[step][0] / max(place[step][1], 1) for step in nodes}
+            counts.add(step, 0 if step in seen else n, n * i, n)
+            seen.add(step)
+
+
+def _places(mean: Mapping[str, float], traffic: Mapping[str, int]) -> dict[str, tuple[float, float]]:
+    """Left to right by how far into the call a step usually comes; the busiest in the middle of its column."""
     farthest = max(mean.values(), default=0.0) or 1.0
     columns: dict[int, list[str]] = defaultdict(list)
-    for step in sorted(nodes, key=lambda step: (mean[step], step)):
+    for step in sorted(mean, key=lambda step: (mean[step], step)):
         columns[round(mean[step] / farthest * (_COLUMNS - 1))].append(step)
     found = {}
     for column, mine in columns.items():
-        ordered = sorted(mine, key=lambda step: (-place[step][1], step))
+        ordered = sorted(mine, key=lambda step: (-traffic[step], step))
         for i, step in enumerate(ordered):
             side = (i + 1) // 2 * (1 if i % 2 else -1)
             found[step] = (float(column) * 2.2 + 0.35 * (i % 2), float(side) + 0.15 * (column % 2))

@@ -14,5 +14,3 @@ class Group:
     note: str
     failed: bool
     calls: int
-    examples: tuple[str, ...]
-    """`call_id` of a few of them."""

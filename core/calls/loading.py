@@ -36,8 +36,12 @@ _SHOWN = 200
 """Problems that the report has one by one; further ones are counted."""
 _NOTE = 300
 """Characters of a note that are kept."""
-_REMEMBERED = 30_000
-"""Distinct texts kept at hand."""
+SETTLED = 100_000
+"""Calls that are kept at once."""
+_REMEMBERED = 10_000
+"""Distinct texts kept at hand: beyond, they are looked into anew, so that memory stays as it is."""
+_REMEMBERED_TEXT = 4_000_000
+"""Letters of theirs."""
 
 
 class LoadReport(BaseModel):
@@ -87,14 +91,14 @@ class _Known:
 
     histories: dict[str, int | str] = field(default_factory=dict)
     """Text -> id, or what is wrong with it."""
-    values: dict[tuple[str, str], int] = field(default_factory=dict)
+    values: dict[str, int] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     steps: dict[str, str] = field(default_factory=dict)
 
     def trim(self) -> None:
         """Memory stays as it is, however many distinct texts there are."""
-        for texts in (self.histories, self.notes, self.steps):
-            if len(texts) > _REMEMBERED:
+        for texts in (self.histories, self.values, self.notes, self.steps):
+            if len(texts) > _REMEMBERED or sum(map(len, texts)) > _REMEMBERED_TEXT:
                 texts.clear()
 
 
@@ -109,7 +113,7 @@ class Loader:
         self._arrow = ""
 
     def load(self, path: Path, *, strict: bool = False, progress: Progress | None = None) -> LoadReport:
-        """Bring the calls of `path` into the store, committed chunk by chunk: a load that is cut goes on where it was.
+        """Bring the calls of `path` into the store, `SETTLED` at a time: a load that is cut goes on where it was.
 
         Raises `UsageError` when the file is no log of calls, or with `strict` at the first bad row.
         """
@@ -126,13 +130,19 @@ class Loader:
             reasons.update(_kind_of(problem) for problem in problems)
             shown += problems[: _SHOWN - len(shown)]
             totals["skipped"] += len(problems)
-            self._store.commit()
+            if self._store.staged >= SETTLED:
+                self._settle(totals)
             if progress:
                 progress(min(chunk.read, layout.size), layout.size)
+        self._settle(totals)
         if not totals["rows"] and not totals["skipped"]:
             raise UsageError(f"{path}: no tiene ninguna llamada, solo la cabecera.")
         logger.info("llamadas cargadas", extra={"action": "calls_loaded", "rows": totals["rows"]})
         return self._report(path, layout, totals, reasons, shown, time.perf_counter() - started)
+
+    def _settle(self, totals: Counter[str]) -> None:
+        added, changed = self._store.settle()
+        totals.update(added=added, changed=changed)
 
     def _report(
         self,
@@ -184,7 +194,7 @@ class Loader:
         columns["hour"], columns["day"] = self._when(table)
         kept = np.ones(len(table), np.bool_)
         kept[list(wrong)] = False
-        order = np.flatnonzero(kept)[np.argsort(columns["id"][kept], kind="stable")]  # neighbours in the file, too
+        order = np.flatnonzero(kept)
         names = ("history", "segment", "type", "code", "hour", "day", "failed", "note")
         rows: list[CallRow] = list(
             zip(
@@ -194,8 +204,8 @@ class Loader:
                 strict=True,
             )
         )
-        added, changed = self._store.put(rows)
-        totals.update(rows=len(rows), added=added, changed=changed)
+        self._store.put(rows)
+        totals.update(rows=len(rows))
         if "timestamp" in table:
             totals["undated"] += int((columns["day"][order] < 0).sum())
         return [RowProblem(file=str(path), line=int(chunk.lines[i]), message=why) for i, why in wrong.items()]
@@ -263,7 +273,7 @@ class Loader:
             return np.full(len(table), NO_VALUE, np.int64)
 
         def look_up(text: str) -> int:
-            key = (kind, text)
+            key = f"{kind}: {text}"
             if key not in self._known.values:
                 plain = " ".join(text.split())
                 shown = "" if plain.casefold() in _NOTHING else self._clean(plain)[:80]

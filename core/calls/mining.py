@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from core.calls.tally import Ints
+from core.calls.walks import OTHER, Walks
 
 LONGEST = 3
 """Steps of a sub-sequence: longer ones are as rare as they are hard to tell from their parts."""
@@ -15,50 +15,58 @@ taken from them, every figure comes from all calls."""
 _MINED_STEPS = 16
 _SECONDS = 30
 
+Numbers = tuple[int, ...]
+"""Steps by their number."""
+
 
 def gaps_looked_for() -> bool:
     """Whether sub-sequences can be mined here."""
     return importlib.util.find_spec("effspm") is not None
 
 
-def frequent_sequences(steps: Sequence[tuple[str, ...]], calls: Ints, support: float) -> list[tuple[str, ...]]:
-    """Sub-sequences of two or three steps, gaps allowed, in at least `support` of the calls or nearly so.
+class Sample:
+    """Every n-th call, so that at most `size` of `total` are held."""
 
-    `calls`: (len(steps),) how many calls have each history. Nothing where `effspm` has no wheel for this Python.
+    def __init__(self, total: int, size: int = _SAMPLE) -> None:
+        size = min(total, size)
+        self._at = (np.arange(size) + 0.5) * (total / max(size, 1))
+        self._seen = 0
+        self.ways: list[list[int]] = []
+        """Steps of each call drawn that have some."""
+
+    def take(self, part: Walks) -> None:
+        """Draw from the calls that come next."""
+        ends = self._seen + np.cumsum(part.by_way(part.calls))
+        if not len(ends):
+            return
+        mine = self._at[(self._at >= self._seen) & (self._at < ends[-1])]
+        drawn = np.bincount(np.searchsorted(ends, mine, side="right"), minlength=len(ends))
+        self._seen = int(ends[-1])
+        for i in np.flatnonzero(drawn).tolist():
+            if way := _without_cycles(part.grid[i][part.grid[i] > OTHER].tolist()):
+                self.ways += [way] * int(drawn[i])
+
+
+def frequent_sequences(ways: Sequence[Sequence[int]], support: float) -> list[Numbers]:
+    """Sub-sequences of two or three steps, gaps allowed, in nearly `support` of the ways or more, short ones first.
+
+    Nothing where `effspm` has no wheel for this Python.
     """
-    if not gaps_looked_for():
+    if not gaps_looked_for() or not ways:
         return []
     from effspm import PrefixProjection
 
-    ids: dict[str, int] = {}
-    drawn = np.bincount(_drawn(calls), minlength=len(steps)) if len(steps) else np.zeros(0, np.int64)
-    sample: list[list[int]] = []
-    for i in np.flatnonzero(drawn).tolist():
-        if steps[i]:
-            sample += [[ids.setdefault(step, len(ids) + 1) for step in _without_cycles(steps[i])]] * int(drawn[i])
-    if not sample:
-        return []
-    names = {number: step for step, number in ids.items()}
     # A pattern at exactly the least support is missed by half the samples: a little below it, none are.
-    found = PrefixProjection(sample, minsup=0.8 * support, time_limit=_SECONDS)["patterns"]
+    found = PrefixProjection(list(map(list, ways)), minsup=0.8 * support, time_limit=_SECONDS)["patterns"]
     # It marks where an element of one item begins by a minus sign.
     numbers = {tuple(abs(number) for number in pattern) for pattern in found if 2 <= len(pattern) <= LONGEST}
-    return sorted(tuple(names[number] for number in pattern) for pattern in numbers)
+    return sorted(numbers, key=lambda pattern: (len(pattern), pattern))
 
 
-def _drawn(calls: Ints) -> Ints:
-    """Which history each sampled call has: every n-th call, histories in order."""
-    ends = np.cumsum(calls)
-    total = int(ends[-1]) if len(ends) else 0
-    size = min(total, _SAMPLE)
-    at = (np.arange(size) + 0.5) * (total / max(size, 1))
-    return np.searchsorted(ends, at, side="right")
-
-
-def _without_cycles(steps: tuple[str, ...]) -> list[str]:
+def _without_cycles(steps: list[int]) -> list[int]:
     """The steps with each at most twice: a history that goes round in circles says no more the third time, and its
     sub-sequences would be countless."""
-    kept: list[str] = []
+    kept: list[int] = []
     for step in steps:
         if kept.count(step) < 2:
             kept.append(step)

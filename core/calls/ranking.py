@@ -14,6 +14,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
+from core.calls.frequent import MOST_NAMES
 from core.calls.pattern import Pattern
 from core.calls.patterns import Found
 from core.calls.wording import decimal, percent
@@ -53,6 +54,11 @@ def told(found: Found) -> Iterator[str]:
             "No se han buscado secuencias con otros pasos en medio (A … B): falta el paquete effspm, que no existe "
             "para Python 3.13. Los pasos, las transiciones y los atributos sí."
         )
+    if not found.every_step:
+        yield (
+            f"Hay más de {MOST_NAMES} nombres de paso distintos (¿llevan números o identificadores?): los que salen "
+            "poco cuentan todos como «otro paso». Las cifras de los patrones son exactas."
+        )
     if not found.patterns:
         yield "No hay ningún patrón que el azar no explique."
     if found.outcomes:
@@ -90,6 +96,7 @@ def as_json(found: Found, run: datetime) -> dict[str, Any]:
         "semanas": found.weeks and round(found.weeks, 3),
         "condiciones_probadas": found.tested,
         "secuencias_con_saltos": found.gaps,
+        "todos_los_pasos_contados": found.every_step,
         "reglas": {
             "soporte_minimo": found.rules.support,
             "descubrimientos_falsos": found.rules.false_discoveries,

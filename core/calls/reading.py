@@ -3,12 +3,11 @@
 import codecs
 import csv
 import io
-import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from core.calls.mapping import CallMap
 from core.errors import UsageError
@@ -20,8 +19,12 @@ if TYPE_CHECKING:
 SEPARATORS = ",;\t|"
 MAX_CELL = 20_000
 """Characters; a longer cell is a quote that was never closed, or no log of calls."""
-CHUNK = 20_000
+CHUNK = 5_000
 """Rows at a time."""
+_CHUNK_TEXT = 2_000_000
+"""Letters at a time: rows may be long."""
+_LONGEST = 1 << 20
+"""Letters of a line; what is behind them is not read, the line is no row."""
 _BLOCK = 1 << 20
 _BROKEN_SHARE = 0.02
 """Lines that may be out of their encoding in a file that is otherwise in UTF-8."""
@@ -171,6 +174,7 @@ def _line_by_line(source: "_Lines", size: int, path: Path, layout: Layout, read:
     rows: list[list[str]] = []
     numbers: list[int] = []
     problems: list[RowProblem] = []
+    room = _CHUNK_TEXT
     for line, cells in _records(source, layout.separator):
         wrong = cells if isinstance(cells, str) else _shape(cells, len(layout.header), layout)
         if isinstance(wrong, str):
@@ -179,7 +183,8 @@ def _line_by_line(source: "_Lines", size: int, path: Path, layout: Layout, read:
         elif not isinstance(cells, str):
             rows.append(cells)
             numbers.append(line)
-        if len(rows) + len(problems) >= size:
+            room -= sum(map(len, cells))
+        if len(rows) + len(problems) >= size or room <= 0:
             break
     across = list(zip(*rows, strict=True)) if rows else [()] * len(layout.header)
     columns = {name: list(across[place]) for name, place in layout.columns.items()}
@@ -223,6 +228,15 @@ def _records(source: "_Lines", separator: str) -> Iterator[tuple[int, list[str] 
         yield line, cells
 
 
+def _lines(stream: TextIO) -> Iterator[str]:
+    """The lines of a stream, with only the beginning of one that is too long to be a row."""
+    while line := stream.readline(_LONGEST):
+        rest = line
+        while len(rest) == _LONGEST and not rest.endswith(("\n", "\r")):
+            rest = stream.readline(_LONGEST)
+        yield line if rest is line else line + "\n"
+
+
 class _TooLong(Exception):
     """A record goes over too many lines."""
 
@@ -230,8 +244,8 @@ class _TooLong(Exception):
 class _Lines:
     """Lines of a stream that remembers those of the record in hand, so that all but the first can be read again."""
 
-    def __init__(self, stream: Iterable[str]) -> None:
-        self._stream = iter(stream)
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = _lines(stream)
         self._again: deque[str] = deque()
         self.taken: list[str] = []
         self.number = 0
@@ -248,9 +262,15 @@ class _Lines:
         return line
 
     def take(self, count: int) -> list[str]:
-        """Up to `count` lines at once."""
-        lines = [self._again.popleft() for _ in range(min(count, len(self._again)))]
-        lines += itertools.islice(self._stream, count - len(lines))
+        """Up to `count` lines at once, and no more than `_CHUNK_TEXT` letters but for the last."""
+        lines: list[str] = []
+        room = _CHUNK_TEXT
+        while len(lines) < count and room > 0:
+            line = self._again.popleft() if self._again else next(self._stream, "")
+            if not line:
+                break
+            lines.append(line)
+            room -= len(line)
         self.number += len(lines)
         return lines
 

@@ -2,7 +2,7 @@
 
 A step that merely comes along with a failing one fails more often, too. So the strongest pattern is taken, and all
 others are tested again among calls that are alike in it; what was only its shadow is gone. At the end each pattern
-must still hold given all the others.
+must still hold given all the others. Every figure is summed over all calls, a part at a time.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.calls.candidates import Candidates, Mask, like, ones
+from core.calls.candidates import HOURS, Candidates, Mask, Part, like, ones, top
 from core.calls.contrast import Floats, moments, upper_tail, weighted_discoveries
-from core.calls.tally import Ints, Tally
+from core.calls.pattern import Attribute
+from core.calls.strata import Placed, Strata
+from core.calls.tally import Ints
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -58,26 +60,21 @@ class Chosen:
     p_given: float
 
 
-class Selection:
-    """The stepwise choice over one tally."""
+Asked = tuple[int, Sequence[int]]
+"""A candidate, and those that the calls it is tested among are alike in."""
 
-    def __init__(self, tally: Tally, found: Candidates, rules: Rules) -> None:
-        self._tally = tally
+
+class Selection:
+    """The stepwise choice over one set of candidates."""
+
+    def __init__(self, found: Candidates, rules: Rules) -> None:
         self._found = found
         self._rules = rules
         self._mine = [np.flatnonzero(found.slice_of == number) for number in range(len(found.slices))]
-        # Within an attribute few step patterns are looked at: one matrix of theirs serves all slices.
-        inside = np.unique(found.row[found.slice_of > 0])
-        self._completed = found.completed, found.completed[inside]
-        self._held = tuple(ones(completed) for completed in self._completed)
-        self._rows = [found.row[mine] for mine in self._mine[:1]]
-        self._rows += [np.searchsorted(inside, found.row[mine]) for mine in self._mine[1:]]
-        self._depth = np.array([len(steps) for steps in tally.histories], np.int64)
         families = {(c.kind, c.attribute is not None): 0 for c in found.conditions}
         numbers = {family: i for i, family in enumerate(families)}
         self._family = np.array([numbers[(c.kind, c.attribute is not None)] for c in found.conditions], np.int64)
-        nothing = np.zeros(len(tally.calls), np.int64)
-        calls, failed, p_values = self._given(nothing, None)
+        calls, failed, p_values = self._given(())
         self.tested = Tested(
             calls.sum(axis=1), failed.sum(axis=1), p_values, weighted_discoveries(p_values, self._family)
         )
@@ -88,43 +85,46 @@ class Selection:
         barred: set[int] = set()
         possible = (self.tested.q_value <= self._rules.false_discoveries) & self._lifted()
         for _ in range(_MOST):
-            _, _, p_values = self._given(*self._strata(chosen))
+            _, _, p_values = self._given(chosen)
             surprising = weighted_discoveries(p_values, self._family) <= self._rules.false_discoveries
             left = possible & surprising
             left[[*chosen, *barred]] = False
             if not left.any():
                 break
             chosen.append(self._simplest(self._strongest(left), chosen, possible))
-            for old in chosen[:-1]:
-                if self.p_given(old, [other for other in chosen if other != old]) > _STILL_HOLDS:
-                    chosen.remove(old)
-                    barred.add(old)
+            barred |= self._shadows(chosen)
         return self._that_hold(chosen)
+
+    def _shadows(self, chosen: list[int]) -> set[int]:
+        """Drop from `chosen` what does not hold any more given the others, oldest first; which these are."""
+        gone: set[int] = set()
+        olds = chosen[:-1]
+        while olds:
+            given = self.p_given([(old, _without(chosen, old)) for old in olds])
+            shadow = next((i for i, p_value in enumerate(given) if p_value > _STILL_HOLDS), None)
+            if shadow is None:
+                break
+            gone.add(olds[shadow])
+            chosen.remove(olds[shadow])
+            olds = olds[shadow + 1 :]
+        return gone
 
     def _that_hold(self, chosen: list[int]) -> list[Chosen]:
         """Drop, weakest first, what does not hold given all the others."""
         while chosen:
-            given = {i: self.p_given(i, [other for other in chosen if other != i]) for i in chosen}
+            given = dict(zip(chosen, self.p_given([(i, _without(chosen, i)) for i in chosen]), strict=True))
             weakest = max(chosen, key=lambda i: given[i])
             if given[weakest] <= _STILL_HOLDS:
                 return [Chosen(i, given[i]) for i in chosen]
-            chosen = [i for i in chosen if i != weakest]
+            chosen = _without(chosen, weakest)
         return []
 
     def _lifted(self) -> Mask:
         calls, failed = self.tested.calls, self.tested.failed
-        outside = np.maximum(self._tally.total - calls, 1)
-        elsewhere = np.maximum(self._tally.total_failed - failed, 0.5) / outside
+        outside = np.maximum(self._found.total - calls, 1)
+        elsewhere = np.maximum(self._found.total_failed - failed, 0.5) / outside
         lifted: Mask = failed >= self._rules.lift * elsewhere * np.maximum(calls, 1)
         return lifted
-
-    def p_given(self, index: int, others: Sequence[int]) -> float:
-        """Exact p-value of a candidate among calls that are alike in `others`."""
-        label, reached = self._strata(others)
-        strata, calls, failed = self._tables(index, label, reached)
-        return upper_tail(
-            int(failed.sum()), [(int(n), int(a), int(f)) for n, (a, f) in zip(calls, strata, strict=True)]
-        )
 
     def _strongest(self, left: Mask) -> int:
         """Most standard deviations above what is expected given `chosen`."""
@@ -144,117 +144,136 @@ class Selection:
             and other.attribute in (None, whole.attribute)
         ]
         parts.sort(key=lambda i: (self._found.conditions[i].simplicity, -self._score[i]))
-        for i in parts:
-            adds = self.p_given(best, [*chosen, i]) <= _ADDS_NOTHING
-            if not adds and self.p_given(i, chosen) <= _STILL_HOLDS:
-                return i
-        return best
+        adds = self.p_given([(best, [*chosen, i]) for i in parts])
+        parts = [i for i, p_value in zip(parts, adds, strict=True) if p_value > _ADDS_NOTHING]
+        holds = self.p_given([(i, chosen) for i in parts])
+        return next((i for i, p_value in zip(parts, holds, strict=True) if p_value <= _STILL_HOLDS), best)
 
-    def _strata(self, chosen: Sequence[int]) -> tuple[Ints, Ints | None]:
-        """(cells,) which of `chosen` a cell has, as one number, 0 for none; (histories,) when the first is complete."""
-        label = np.zeros(len(self._tally.calls), np.int64)
-        if not chosen:
-            return label, None
-        reached = np.full(len(self._tally.histories), np.iinfo(np.int64).max)
-        for index in chosen:
-            held = self._found.cells(index, self._tally)
-            label = np.unique(label * 2 + held, return_inverse=True)[1].astype(np.int64)
-            at = self._found.completed_at(index)
-            reached = np.minimum(reached, np.where(at > 0, at, reached))
-        return label, reached  # np.unique sorts: cells with none of them keep the lowest number
+    def p_given(self, asked: Sequence[Asked]) -> list[float]:
+        """Exact p-value of each candidate among calls that are alike in the others beside it."""
+        strata = self._strata([others for _, others in asked])
+        tables = [np.zeros((4, one.count)) for one in strata]
+        for part in self._found.parts() if asked else ():
+            for (index, _), one, table in zip(asked, strata, tables, strict=True):
+                table += self._table(index, part, one.place(part), one.count)
+        return [_tail(np.rint(table).astype(np.int64)) for table in tables]
 
-    def _spent(self, label: Ints, reached: Ints | None) -> Floats:
-        """(histories,) for calls that reach a chosen pattern: the part of the usual risk that they had behind them.
+    def _strata(self, wanted: Sequence[Sequence[int]]) -> list[Strata]:
+        """By each of the sets of candidates; all calls are gone through once."""
+        strata = [Strata(self._found, chosen) for chosen in wanted]
+        learning = [one for one in strata if one.chosen]
+        for part in self._found.parts() if learning else ():
+            for one in learning:
+                one.learn(part)
+        for one in learning:
+            one.settle()
+        return strata
 
-        Where a failure ends the call, those that failed on the way never got there. Compared with the calls that did
-        not reach the pattern alone, every step on the way to it would seem to fail more than it does. So calls that
-        passed count among the others for the risk they passed: how much earlier failing calls end than the rest do.
-        """
-        if reached is None:
-            return np.zeros(len(self._tally.histories))
-        none = label == 0
-        failed = np.where(none, self._tally.failed, 0)
-        fine = np.where(none, self._tally.calls - self._tally.failed, 0)
-        deepest = int(self._depth.max(initial=0)) + 2
-        shares = []
-        for weights in (failed, fine):
-            at = np.bincount(self._depth[self._tally.history], weights=weights, minlength=deepest)
-            shares.append(np.cumsum(at) / max(at.sum(), 1))
-        earlier = np.maximum(shares[0] - shares[1], 0.0)
-        before = np.clip(np.minimum(reached, deepest) - 1, 0, deepest - 1)  # ended before the pattern was complete
-        spent: Floats = np.where(reached <= deepest, earlier[before], 0.0)
-        return spent
+    def _table(self, index: int, part: Part, placed: Placed, strata: int) -> Floats:
+        """(4, strata) of a part: calls, failures, those with the candidate, failures of these."""
+        held = self._found.cells(index, part) & (placed.label >= 0)
+        table = np.stack(
+            [
+                _by_label(placed.label, weights, strata)
+                for weights in (part.calls, part.failed, part.calls * held, part.failed * held)
+            ]
+        )
+        if placed.reached is not None:
+            passed = part.calls * placed.spent
+            table[0, 0] += passed.sum()
+            at = self._found.completed_at(index, part)
+            table[2, 0] += passed[held & (at < placed.reached)[part.way]].sum()
+        return table
 
-    def _given(self, label: Ints, reached: Ints | None) -> tuple[Ints, Ints, Floats]:
-        """(candidates, strata) calls and failures with each condition, and (candidates,) p-values given the strata."""
-        from scipy.stats import norm
+    def _given(self, chosen: Sequence[int]) -> tuple[Ints, Ints, Floats]:
+        """(candidates, strata) calls and failures with each condition, and (candidates,) p-values among calls that are
+        alike in `chosen`."""
+        [strata] = self._strata([chosen])
+        count, size = len(self._found.conditions), strata.count
+        calls, failed, whole = np.zeros((count, size)), np.zeros((count, size)), np.zeros((2, size))
+        for part in self._found.parts():
+            placed = strata.place(part)
+            for row, weights in enumerate((part.calls, part.failed)):
+                whole[row] += _by_label(placed.label, weights, size)
+            whole[0, 0] += (part.calls * placed.spent).sum()
+            self._add(part, placed, calls, failed)
+        n, k, all_n, all_k = (np.rint(one).astype(np.int64) for one in (calls, failed, *whole))
+        return n, k, self._p_values(n, k, all_n, all_k)
 
-        tally, found = self._tally, self._found
-        count = len(found.conditions)
-        strata = int(label.max(initial=0)) + 1
-        calls, failed = np.zeros((count, strata)), np.zeros((count, strata))
-        passed, all_passed = self._passed(label, reached)
-        early = () if reached is None else tuple(self._before(which, reached) for which in (0, 1))
-        for number, part in enumerate(found.slices):
-            mine, rows, which = self._mine[number], self._rows[number], int(number > 0)
+    def _add(self, part: Part, placed: Placed, calls: Floats, failed: Floats) -> None:
+        """A part's calls and failures with each candidate, by stratum."""
+        strata = calls.shape[1]
+        held = ones(part.completed)
+        early = None if placed.reached is None else _earlier(part.completed, placed.reached)
+        hours = _by_hour(part, placed, strata)
+        for mine, one in zip(self._mine, self._found.slices, strict=True):
             if not len(mine):
                 continue
-            held = self._held[which]
-            calls[mine] = (held @ self._by_history(np.where(part.cells, tally.calls, 0), label, strata))[rows]
-            failed[mine] = (held @ self._by_history(np.where(part.cells, tally.failed, 0), label, strata))[rows]
-            if early:
-                calls[mine, 0] += (early[which] @ _sum_by_history(tally, np.where(part.cells, passed, 0.0)))[rows]
-        n, k = np.rint(calls).astype(np.int64), np.rint(failed).astype(np.int64)
-        all_calls = np.bincount(label, weights=tally.calls, minlength=strata)
-        all_calls[0] += all_passed
-        all_n = np.rint(all_calls).astype(np.int64)
-        all_k = np.rint(np.bincount(label, weights=tally.failed, minlength=strata)).astype(np.int64)
+            rows = self._found.row[mine]
+            if one.attribute is Attribute.HOUR and not rows.any():  # hours alone, as nearly all of them are asked for
+                sums = hours[:, one.first : one.last + 1].sum(axis=1)
+                calls[mine] += sums[0]
+                failed[mine] += sums[1]
+                calls[mine, 0] += sums[2].sum()
+                continue
+            depth = int(rows.max()) + 1
+            inside = one.cells(part) & (placed.label >= 0)
+            both = [_by_way(part, placed.label, np.where(inside, w, 0), strata) for w in (part.calls, part.failed)]
+            sums = (top(held, depth) @ np.hstack(both))[rows]
+            calls[mine] += sums[:, :strata]
+            failed[mine] += sums[:, strata:]
+            if early is not None:
+                passed = part.by_way(np.where(inside, part.calls * placed.spent, 0.0))
+                calls[mine, 0] += (top(early, depth) @ passed)[rows]
+
+    def _p_values(self, n: Ints, k: Ints, all_n: Ints, all_k: Ints) -> Floats:
+        """(candidates,) exact where the answer could depend on it."""
+        from scipy.stats import norm
+
         seen, expected, variance = moments(n, k, all_n, all_k)
         self._score = (seen - expected) / np.sqrt(np.maximum(variance, 1e-9))
         p_values: Floats = norm.sf(self._score)
         near = (self._score > _LOOKED_AT_EXACTLY) & (variance > 0)
-        if strata > 1:  # many tables each: only where the answer could depend on it
+        if len(all_n) > 1:  # many tables each: only where the answer could depend on it
             near &= (self._score < _BEYOND_DOUBT) & (self.tested.q_value <= self._rules.false_discoveries)
         for i in np.flatnonzero(near):
             p_values[i] = upper_tail(int(seen[i]), zip(n[i].tolist(), all_n.tolist(), all_k.tolist(), strict=True))
-        return n, k, p_values
-
-    def _passed(self, label: Ints, reached: Ints | None) -> tuple[Floats, float]:
-        """(cells,) calls that reached a chosen pattern, as far as the risk was behind them; and their sum."""
-        spent = self._spent(label, reached)
-        passed: Floats = np.where(label > 0, self._tally.calls * spent[self._tally.history], 0.0)
-        return passed, float(passed.sum())
-
-    def _before(self, which: int, reached: Ints) -> "csr_array":
-        """1 where a step pattern is complete earlier in a history than the chosen pattern is."""
-        part = self._completed[which]
-        return like(part, (part.data < reached[part.indices]).astype(np.float64))
-
-    def _tables(self, index: int, label: Ints, reached: Ints | None) -> tuple[list[tuple[int, int]], Ints, Ints]:
-        """[(calls, failed) of each stratum], (strata,) calls and failures with the condition: `_given` for one."""
-        tally = self._tally
-        held = self._found.cells(index, tally)
-        strata = int(label.max(initial=0)) + 1
-        passed, all_passed = self._passed(label, reached)
-        sums: list[Floats] = [
-            np.bincount(label, weights=weights, minlength=strata).astype(np.float64)
-            for weights in (tally.calls, tally.failed, tally.calls * held, tally.failed * held)
-        ]
-        sums[0][0] += all_passed
-        if reached is not None:
-            at = self._found.completed_at(index)[tally.history]
-            sums[2][0] += passed[held & (at < reached[tally.history])].sum()
-        whole: list[Ints] = [np.rint(one).astype(np.int64) for one in sums]
-        return list(zip(whole[0].tolist(), whole[1].tolist(), strict=True)), whole[2], whole[3]
-
-    def _by_history(self, weights: Ints, label: Ints, strata: int) -> Floats:
-        """(histories, strata) sums."""
-        size = len(self._tally.histories)
-        flat = np.bincount(self._tally.history * strata + label, weights=weights, minlength=size * strata)
-        return np.asarray(flat.reshape(size, strata), np.float64)
+        return p_values
 
 
-def _sum_by_history(tally: Tally, weights: Floats) -> Floats:
-    """(histories,) sums of one weight per cell."""
-    sums = np.bincount(tally.history, weights=weights, minlength=len(tally.histories))
-    return np.asarray(sums, np.float64)
+def _without(chosen: Sequence[int], one: int) -> list[int]:
+    return [other for other in chosen if other != one]
+
+
+def _earlier(completed: "csr_array", reached: Ints) -> "csr_array":
+    """1 where a step pattern is complete earlier in a way than the chosen patterns are."""
+    return like(completed, (completed.data < reached[completed.indices]).astype(np.float64))
+
+
+def _by_label(label: Ints, weights: Ints, strata: int) -> Floats:
+    """(strata,) sums of one weight per cell; those left out do not count."""
+    kept = label >= 0
+    return np.bincount(label[kept], weights=weights[kept], minlength=strata).astype(np.float64)
+
+
+def _by_hour(part: Part, placed: Placed, strata: int) -> Floats:
+    """(3, hours, strata) calls, failures, and calls that passed a chosen pattern."""
+    kept = (part.hour >= 0) & (placed.label >= 0)
+    at = (part.hour * strata + placed.label)[kept]
+    late = part.calls * placed.spent
+    if placed.reached is not None:
+        late = late * (placed.reached > 1)[part.way]
+    tables = [np.bincount(at, weights=w[kept], minlength=HOURS * strata) for w in (part.calls, part.failed, late)]
+    return np.stack(tables).reshape(3, HOURS, strata).astype(np.float64)
+
+
+def _by_way(part: Part, label: Ints, weights: Ints, strata: int) -> Floats:
+    """(ways, strata) sums; `weights` is 0 where a cell is left out."""
+    size = len(part.depth)
+    flat = np.bincount(part.way * strata + np.maximum(label, 0), weights=weights, minlength=size * strata)
+    return np.asarray(flat.reshape(size, strata), np.float64)
+
+
+def _tail(table: Ints) -> float:
+    calls, failed, with_it, failed_with_it = table.tolist()
+    return upper_tail(sum(failed_with_it), zip(with_it, calls, failed, strict=True))

@@ -141,7 +141,9 @@ def current_patterns(settings: Settings, store: CallStore) -> Found:
             return restored(json.dumps(saved["patrones"]))
     except (OSError, ValueError, KeyError, TypeError):
         pass  # none yet, or of another version
-    found = find_patterns(store.tally(), rules, **_named_steps(store))
+    scratch = calls_folder(settings)
+    with store.counted(scratch) as log:
+        found = find_patterns(log, rules, **_named_steps(store), scratch=scratch)
     write_whole(path, json.dumps({"sello": stamp, "patrones": json.loads(kept(found))}, ensure_ascii=False))
     return found
 
@@ -170,16 +172,15 @@ def show_patterns(settings: Settings, options: argparse.Namespace) -> int:
     from rich.console import Console
 
     from core.calls.flow import draw
-    from core.calls.outcome_steps import cut
+    from core.calls.outcome_steps import Outcomes
     from core.calls.ranking import as_json, table, told, write
 
+    now = datetime.now().astimezone()
     with loaded_calls(settings) as store:
         found = current_patterns(settings, store)
-        tally = store.tally()
-    now = datetime.now().astimezone()
-    report, rows = write(found, settings.directorio_recursos / "reportes", now)
-    paths = cut(tally.histories, dict(found.outcomes))
-    picture = draw(tally, paths, found.patterns, report.with_suffix(".png"))
+        report, rows = write(found, settings.directorio_recursos / "reportes", now)
+        with store.counted(calls_folder(settings)) as log:
+            picture = draw(log, Outcomes(dict(found.outcomes)), found.patterns, report.with_suffix(".png"))
     if options.json:
         sys.stdout.write(json.dumps(as_json(found, now), ensure_ascii=False) + "\n")
         return 0
@@ -216,7 +217,7 @@ async def answer(settings: Settings, call: "Call") -> "Answer":
     started = perf_counter()
     with loaded_calls(settings) as store:
         found = current_patterns(settings, store)
-        call = store.names().placed(call)
+        call = store.names(call.steps).placed(call)
         async with AsyncExitStack() as stack:
             base = stack.enter_context(_narratives(settings))
             patterns = found.patterns

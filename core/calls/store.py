@@ -1,17 +1,20 @@
 """Every call once, in SQLite: its history, what it is, whether it failed. Identifiers of customers are not kept."""
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.calls.counted import SEP, CountedCalls, count_cells
+from core.calls.frequent import MOST_NAMES
 from core.calls.group import Group
-from core.calls.known import KnownNames
-from core.calls.tally import NO_VALUE, Ints, Tally
+from core.calls.known import KnownNames, folded
+from core.calls.scratch import Scratch
+from core.calls.tally import NO_VALUE, Ints
 from core.errors import DependencyError
 from core.write_ahead import write_ahead
 
@@ -20,15 +23,10 @@ if TYPE_CHECKING:
     from core.calls.pattern import Pattern
 
 FILE_NAME = "llamadas.db"
-SEP = "\x1f"
-"""Between the steps of a stored history."""
 MOST_VALUES = 500
 """Distinct segments, types or error codes; what comes after them counts as having none."""
-_REMEMBERED = 30_000
-"""Texts whose ids are kept at hand: beyond, they are looked up anew, so that memory stays as it is."""
-_AT_ONCE = 5_000
-_ADDED_AT_ONCE = 100_000
-_CACHE_KB = 16_000
+_CACHE_KB = 4_000
+_COLUMNS = ("id", "call_id", "historia", "segmento", "tipo", "codigo", "hora", "dia", "falla", "nota")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS historia (id INTEGER PRIMARY KEY, pasos TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS valor (clase TEXT NOT NULL, id INTEGER NOT NULL, texto TEXT NOT NULL,
@@ -39,27 +37,23 @@ CREATE TABLE IF NOT EXISTS llamada (id INTEGER PRIMARY KEY, call_id TEXT NOT NUL
     segmento INTEGER NOT NULL, tipo INTEGER NOT NULL, codigo INTEGER NOT NULL, hora INTEGER NOT NULL,
     dia INTEGER NOT NULL, falla INTEGER NOT NULL, nota INTEGER NOT NULL);
 """
-_PUT = """
-INSERT INTO llamada VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+_STAGED = "CREATE TEMP TABLE IF NOT EXISTS entrada (" + ", ".join(_COLUMNS) + ")"
+_ADD = f"INSERT OR IGNORE INTO llamada SELECT {', '.join(_COLUMNS)} FROM entrada ORDER BY id, rowid"  # noqa: S608
+_CHANGE = f"""
+INSERT INTO llamada SELECT {", ".join(_COLUMNS)} FROM entrada WHERE TRUE ORDER BY id, rowid
 ON CONFLICT (id) DO UPDATE SET historia = excluded.historia, segmento = excluded.segmento, tipo = excluded.tipo,
     codigo = excluded.codigo, hora = excluded.hora, dia = excluded.dia, falla = excluded.falla, nota = excluded.nota
 WHERE (historia, segmento, tipo, codigo, hora, dia, falla, nota) IS NOT (excluded.historia, excluded.segmento,
     excluded.tipo, excluded.codigo, excluded.hora, excluded.dia, excluded.falla, excluded.nota)
-"""
+"""  # noqa: S608 - our own names
 
-_PACKED = (
-    "SELECT (((((historia * 512 + segmento + 1) * 512 + tipo + 1) * 32 + hora + 1) * 1024 + codigo + 1) * 2) + falla "
-    "FROM llamada"
-)
-"""A call's attributes as one number."""
-_GROUPED = f"""
-SELECT h.pasos, g.segmento, g.tipo, g.codigo, n.texto, g.falla, g.calls, g.examples
-FROM (SELECT historia, segmento, tipo, codigo, nota, falla, COUNT(*) AS calls,
-        GROUP_CONCAT(call_id, '{SEP}') AS examples
+_GROUPED = """
+SELECT h.pasos, g.segmento, g.tipo, g.codigo, n.texto, g.falla, g.calls
+FROM (SELECT historia, segmento, tipo, codigo, nota, falla, COUNT(*) AS calls
     FROM llamada GROUP BY historia, segmento, tipo, codigo, nota, falla) AS g
 JOIN historia AS h ON h.id = g.historia LEFT JOIN nota AS n ON n.id = g.nota
 ORDER BY g.falla DESC, g.calls DESC, h.pasos
-"""  # noqa: S608 - our own separator
+"""
 
 _ALIKE = (
     "SELECT call_id FROM llamada WHERE historia = ? AND segmento = ? AND tipo = ? AND codigo = ? AND falla = ? "
@@ -81,19 +75,19 @@ class CallStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._histories: dict[str, int] = {}
-        self._notes: dict[str, int] = {}
         self._values: dict[str, dict[str, int]] = {}
+        self._staged = 0
+        connection.execute(_STAGED)
         for kind, number, text in connection.execute("SELECT clase, id, texto FROM valor"):
             self._values.setdefault(kind, {})[text] = number
 
     def history_ids(self, histories: Sequence[tuple[str, ...]]) -> list[int]:
         """Ids of the histories, new ones kept."""
-        return self._ids("historia", "pasos", [SEP.join(steps) for steps in histories], self._histories)
+        return self._ids("historia", "pasos", [SEP.join(steps) for steps in histories])
 
     def note_ids(self, notes: Sequence[str]) -> list[int]:
         """Ids of the notes, new ones kept."""
-        return self._ids("nota", "texto", notes, self._notes)
+        return self._ids("nota", "texto", notes)
 
     def value_id(self, kind: str, text: str) -> int:
         """Id of a segment («segmento»), type («tipo»), error code («codigo») or fact («dato»); `NO_VALUE` for none."""
@@ -103,72 +97,78 @@ class CallStore:
             self._db.execute("INSERT INTO valor VALUES (?, ?, ?)", (kind, known[text], text))
         return known.get(text, NO_VALUE)
 
-    def put(self, rows: Sequence[CallRow]) -> tuple[int, int]:
-        """Keep calls by their id; how many are new, and how many changed."""
+    def put(self, rows: Sequence[CallRow]) -> None:
+        """Lay calls by, to be kept by `settle`."""
+        self._db.executemany("INSERT INTO entrada VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._staged += len(rows)
+
+    @property
+    def staged(self) -> int:
+        """How many calls are laid by."""
+        return self._staged
+
+    def settle(self) -> tuple[int, int]:
+        """Keep what was laid by and make it last; how many calls are new, and how many changed.
+
+        In the order of their ids, many at once: they are hashes, and a few at a time would rewrite the whole table
+        every time.
+        """
         start = self._db.total_changes
-        self._db.executemany("INSERT OR IGNORE INTO llamada VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        self._db.execute(_ADD)
         added = self._db.total_changes - start
-        if added < len(rows):
-            self._db.executemany(_PUT, rows)
-        return added, self._db.total_changes - start - added
+        changed = 0
+        if added < self._staged:
+            self._db.execute(_CHANGE)
+            changed = self._db.total_changes - start - added
+        self._db.execute("DELETE FROM entrada")
+        self._staged = 0
+        self._db.commit()
+        return added, changed
 
     def count(self) -> int:
         """How many calls."""
         return int(self._db.execute("SELECT COUNT(*) FROM llamada").fetchone()[0])
 
+    def ways(self) -> int:
+        """How many different histories."""
+        return int(self._db.execute("SELECT COUNT(*) FROM historia").fetchone()[0])
+
     def clear(self) -> None:
         """Forget every call."""
         for table in ("llamada", "historia", "valor", "nota", "dato"):
             self._db.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
-        self._histories, self._notes, self._values = {}, {}, {}
+        self._values = {}
 
     def commit(self) -> None:
         """Make what was put last."""
         self._db.commit()
 
-    def tally(self) -> Tally:
-        """All calls counted by what they went through."""
-        cells, calls, failed = self._cells()
-        code, hour = cells % 1024 - 1, (cells >> 10) % 32 - 1
-        kind, segment = (cells >> 15) % 512 - 1, (cells >> 24) % 512 - 1
-        ids, history = np.unique(cells >> 33, return_inverse=True)
-        kept = set(ids.tolist())
-        steps: dict[str, str] = {}  # each name once, however many histories have it
-        histories = {
-            number: tuple(steps.setdefault(step, step) for step in text.split(SEP))
-            for number, text in self._db.execute("SELECT id, pasos FROM historia")
-            if number in kept
-        }
-        return Tally(
-            histories=[histories[number] for number in ids.tolist()],
-            segments=self._names("segmento"), kinds=self._names("tipo"), codes=self._names("codigo"),
-            history=history, segment=segment, kind=kind, hour=hour, code=code, calls=calls,
-            failed=failed, weeks=self._weeks(), history_ids=ids.tolist(),
-        )  # fmt: skip
+    @contextmanager
+    def counted(self, scratch: Path | None = None) -> Iterator[CountedCalls]:
+        """All calls counted by what they went through, as they are now; nothing may be put meanwhile.
 
-    def _cells(self) -> tuple[Ints, Ints, Ints]:
-        """Each combination that occurs, packed without its last bit; its calls, and those that failed.
-
-        Added up a part at a time: what is held grows with the combinations, not with the calls.
+        What does not stay in memory goes to `scratch`.
         """
-        cells, calls, failed = (np.zeros(0, np.int64) for _ in range(3))
-        rows = self._db.execute(_PACKED)
-        while len(part := np.fromiter((row[0] for row in islice(rows, _ADDED_AT_ONCE)), np.int64)):
-            every = np.concatenate([cells, part >> 1])
-            weights = np.concatenate([calls, np.ones(len(part), np.int64)])
-            fails = np.concatenate([failed, part & 1])
-            cells, at = np.unique(every, return_inverse=True)
-            calls, failed = (np.bincount(at, weights=one).astype(np.int64) for one in (weights, fails))
-        return cells, calls, failed
+        self._db.commit()
+        self._db.execute("BEGIN")  # what another process loads meanwhile stays unseen
+        try:
+            with Scratch(scratch) as cells:
+                total, failed = count_cells(self._db, cells)
+                yield CountedCalls(
+                    self._db, cells, self._names("segmento"), self._names("tipo"), self._names("codigo"),
+                    self._weeks(), total, failed,
+                )  # fmt: skip
+        finally:
+            self._db.rollback()
 
     def groups(self) -> Iterator[Group]:
         """Calls that read the same, those that fail first, the most frequent of each first."""
         names = {kind: self._names(kind) for kind in ("segmento", "tipo", "codigo")}
         for row in self._db.execute(_GROUPED):
-            steps, segment, kind, code, note, failed, calls, examples = row
+            steps, segment, kind, code, note, failed, calls = row
             yield Group(
                 tuple(steps.split(SEP)), _name(names["segmento"], segment), _name(names["tipo"], kind),
-                _name(names["codigo"], code), note or "", bool(failed), calls, tuple(examples.split(SEP)[:3]),
+                _name(names["codigo"], code), note or "", bool(failed), calls,
             )  # fmt: skip
 
     def alike(self, narrative: "Narrative") -> tuple[int, tuple[str, ...]]:
@@ -200,12 +200,20 @@ class CallStore:
                 break
         return tuple(found)
 
-    def names(self) -> KnownNames:
-        """Every name that the calls have."""
-        steps: dict[str, None] = {}
-        for (text,) in self._db.execute("SELECT pasos FROM historia"):
-            steps.update(dict.fromkeys(text.split(SEP)))
-        return KnownNames.of(steps, *(self._names(kind) for kind in ("segmento", "tipo", "codigo")))
+    def names(self, steps: Iterable[str]) -> KnownNames:
+        """As the calls have them: steps written like one of `steps`, and all segments, types and codes."""
+        wanted = {folded(step) for step in steps}
+        found: dict[str, None] = {}
+        seen: set[str] = set()
+        for (text,) in self._db.execute("SELECT pasos FROM historia") if wanted else ():
+            for step in text.split(SEP):
+                if step not in seen:
+                    seen.add(step)
+                    if folded(step) in wanted:
+                        found[step] = None
+            if len(seen) > MOST_NAMES:
+                seen.clear()
+        return KnownNames.of(found, *(self._names(kind) for kind in ("segmento", "tipo", "codigo")))
 
     def steps_of(self, call_id: str) -> "tuple[str, ...] | None":
         """The way of one call, by its id; None where it is not known."""
@@ -225,15 +233,15 @@ class CallStore:
         """See `fact`."""
         self._db.execute("INSERT OR REPLACE INTO dato VALUES (?, ?)", (name, text))
 
-    def _ids(self, table: str, column: str, texts: Sequence[str], known: dict[str, int]) -> list[int]:
-        if len(known) > _REMEMBERED:
-            known.clear()
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        for first in range(0, len(new), _AT_ONCE):
-            asked = [(text,) for text in new[first : first + _AT_ONCE]]
-            self._db.executemany(f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)", asked)  # noqa: S608 - our names
-            query = f"SELECT {column}, id FROM {table} WHERE {column} IN ({', '.join('?' * len(asked))})"  # noqa: S608
-            known.update(self._db.execute(query, [text for (text,) in asked]))
+    def _ids(self, table: str, column: str, texts: Sequence[str]) -> list[int]:
+        new = sorted(set(texts))  # neighbours in the index, too
+        self._db.executemany(
+            f"INSERT OR IGNORE INTO {table} ({column}) VALUES (?)",  # noqa: S608 - our names
+            [(text,) for text in new],
+        )
+        # All in one parameter: a statement with one for each text would be kept by the driver, another for each count.
+        query = f"SELECT t.{column}, t.id FROM json_each(?) AS j CROSS JOIN {table} AS t ON t.{column} = j.value"  # noqa: S608
+        known: dict[str, int] = dict(self._db.execute(query, (json.dumps(new, ensure_ascii=False),)))
         return [known[text] for text in texts]
 
     def _names(self, kind: str) -> list[str]:

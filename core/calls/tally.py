@@ -1,7 +1,8 @@
-"""Calls counted by what they went through: all that the patterns are computed from, however many calls there are."""
+"""Calls counted by what they went through, a part at a time: all that the patterns are computed from."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ NO_VALUE = -1
 
 @dataclass(frozen=True)
 class Tally:
-    """Calls by distinct history, segment, type, hour and error code: one cell for each combination that occurs.
+    """Calls by history, segment, type, hour and error code: one cell for each combination that occurs.
 
     `history`, `segment`, `kind`, `hour`, `code`: (cells,) positions in `histories`, `segments`, `kinds`, hours 0–23 and
     `codes`, or `NO_VALUE`. `calls` and `failed`: (cells,) how many.
@@ -33,8 +34,6 @@ class Tally:
     failed: Ints
     weeks: float | None = None
     """How long the calls span; None where they carry no dates."""
-    history_ids: Sequence[int] = field(default=())
-    """Of the store, in the order of `histories`."""
 
     @property
     def total(self) -> int:
@@ -46,23 +45,33 @@ class Tally:
         """How many of them failed."""
         return int(self.failed.sum())
 
-    def along(self, histories: Sequence[tuple[str, ...]]) -> "Tally":
-        """The same calls with other histories (one for each of ours, many alike), error codes left aside."""
-        ids: dict[tuple[str, ...], int] = {}
-        new = np.array([ids.setdefault(steps, len(ids)) for steps in histories], np.int64)[self.history]
-        columns = (new, self.segment, self.kind, self.hour)
-        key = np.zeros(len(new), np.int64)
-        for column in columns:
-            key = key * (int(column.max(initial=0)) + 2) + column + 1
-        _, first, cell = np.unique(key, return_index=True, return_inverse=True)
-        sums = [np.bincount(cell, weights=w, minlength=len(first)).astype(np.int64) for w in (self.calls, self.failed)]
-        history, segment, kind, hour = (column[first] for column in columns)
-        return replace(
-            self, histories=tuple(ids), codes=(), history=history, segment=segment, kind=kind, hour=hour,
-            code=np.full(len(first), NO_VALUE), calls=sums[0], failed=sums[1], history_ids=(),
-        )  # fmt: skip
+    def parts(self) -> Iterator["Tally"]:
+        """Itself, in one piece: see `CallLog`."""
+        yield self
 
     def by_history(self, weights: Ints) -> Ints:
         """(histories,) sums of `weights`, one per cell."""
         sums = np.bincount(self.history, weights=weights, minlength=len(self.histories))
         return sums.astype(np.int64)
+
+
+class CallLog(Protocol):
+    """All calls of one installation, however many: only a part of them is in memory at any time."""
+
+    @property
+    def segments(self) -> Sequence[str]: ...
+    @property
+    def kinds(self) -> Sequence[str]: ...
+    @property
+    def codes(self) -> Sequence[str]: ...
+    @property
+    def weeks(self) -> float | None: ...
+    @property
+    def total(self) -> int: ...
+    @property
+    def total_failed(self) -> int: ...
+
+    def parts(self) -> Iterator[Tally]:
+        """Every call once, as often as it is asked for. A history may stand in several parts; names are the same in
+        all of them."""
+        ...

@@ -19,7 +19,9 @@ from qdrant_client import QdrantClient
 
 from core import archive, backup_file
 from core.archive import ArchiveDamaged, read_members, write_members
-from core.backup import create_backup, described, restore_backup, verify_backup
+from core.backup import BESIDE, create_backup, described, restore_backup, verify_backup
+from core.calls.collection import NarrativeBase
+from core.calls.group import Group
 from core.catalogue import CatalogueEntry, Resolution
 from core.errors import DependencyError, UsageError
 from core.knowledge import KnowledgeBase, KnowledgeMissing, Point, Shelf, open_client
@@ -219,7 +221,7 @@ def _first_point(members: Members, change: Callable[[dict[str, object]], None]) 
         pytest.param(lambda m: [*m, ("catalogo/otro.csv", b"")], "después del manifiesto", id="more after"),
         pytest.param(lambda m: [("../fuera", b""), *m], "desconocido", id="path outside"),
         pytest.param(lambda m: [*m[:-1], ("manifiesto.json", b"{}")], "no se puede leer", id="manifest empty"),
-        pytest.param(lambda m: _manifest_with(m, False, formato=2),
+        pytest.param(lambda m: _manifest_with(m, False, formato=3),
                      "otra versión", id="other format"),
         pytest.param(lambda m: _manifest_with(m, False, fecha="ayer"), "SHA-256", id="manifest altered"),
         pytest.param(lambda m: _manifest_with(m, True, puntos=449), "no son los que dice", id="another count"),
@@ -389,3 +391,92 @@ def test_a_kill_while_restoring(tmp_path: Path, knowledge: KnowledgeBase, method
         done = restore_backup(restored.shelf, saved, now=NOW)
         assert len(restored.entries()) == 201
         assert _collections(restored) == {done.collection}
+
+
+# Documents and calls beside the knowledge base
+
+
+def _group(number: int) -> Group:
+    return Group(("Inicio", f"Paso {number}"), "premium", "pago", "E1", "", True, 1)
+
+
+def _others(knowledge: KnowledgeBase) -> list[Shelf]:
+    return [knowledge.shelf.beside(name) for name in BESIDE]
+
+
+@pytest.fixture
+def all_saved(tmp_path: Path, knowledge: KnowledgeBase) -> Path:
+    knowledge.build(_entries(3))
+    NarrativeBase(knowledge.shelf._client, HashEmbedder()).bring_up_to_date(map(_group, range(210)), 1_000)
+    path = tmp_path / "todo.tar.zst"
+    create_backup(knowledge.shelf, [], path, now=NOW, others=_others(knowledge))
+    return path
+
+
+def test_what_was_loaded_beside_comes_back_too(all_saved: Path, tmp_path: Path) -> None:
+    manifest = verify_backup(all_saved)
+    assert manifest.formato == 2
+    assert [(one.nombre, one.puntos) for one in manifest.colecciones] == [("llamadas", 210)]
+    assert "3 puntos y 210 de llamadas" in described(manifest)
+    with open_client(tmp_path / "q", None) as client:
+        other = KnowledgeBase(client, HashEmbedder())
+        documents = other.shelf.beside("documentos")
+        documents.publish(documents.create({"a": 16}))
+        seen: list[tuple[int, int]] = []
+        restore_backup(other.shelf, all_saved, now=NOW, others=_others(other), progress=lambda *step: seen.append(step))
+        assert seen[-1] == (213, 213)
+        calls = NarrativeBase(client, HashEmbedder()).bring_up_to_date(map(_group, range(210)), 1_000)
+        assert (calls.embedded, calls.kept, calls.removed) == (0, 210, 0)
+        assert documents.current() is not None  # not in the backup: stays as it was
+        assert len(_collections(other)) == 3
+
+
+def test_a_backup_of_the_knowledge_base_alone_is_as_it_always_was(saved: Path, tmp_path: Path) -> None:
+    *_, (name, content) = read_members(saved)
+    manifest = json.loads(content)
+    assert (name, manifest["formato"], "colecciones" in manifest) == ("manifiesto.json", 1, False)
+    seal = manifest.pop("sello")
+    plain = json.dumps(manifest, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    assert hashlib.sha256(plain.encode()).hexdigest() == seal
+
+
+def test_an_unknown_collection_is_told_before_anything_changes(all_saved: Path, knowledge: KnowledgeBase) -> None:
+    before = _collections(knowledge)
+    with pytest.raises(UsageError, match="no se conocen: llamadas"):
+        restore_backup(knowledge.shelf, all_saved, now=NOW)
+    assert _collections(knowledge) == before
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        pytest.param(lambda m: _manifest_with(m[:1] + m[2:], True), "no son los que dice", id="points gone"),
+        pytest.param(lambda m: _manifest_with(m, True, colecciones=[]), "no están en el manifiesto", id="not told"),
+        pytest.param(lambda m: _manifest_with(m, False, formato=1), "otra versión", id="another format"),
+        pytest.param(lambda m: _manifest_with(
+            m, False, colecciones=[json.loads(m[-1][1])["colecciones"][0] | {"nombre": "../x"}]), "otra versión",
+            id="name outside"),
+        pytest.param(lambda m: [m[0], (m[1][0], m[1][1].replace(b"premium", b"pyme", 1)), *m[2:]], "SHA-256",
+                     id="payload"),
+    ],
+)  # fmt: skip
+def test_what_is_beside_is_checked_as_well(
+    all_saved: Path, knowledge: KnowledgeBase, tmp_path: Path, change: Callable[[Members], Members], words: str
+) -> None:
+    _refused(knowledge, _rewritten(all_saved, tmp_path / "otra", change), words)
+
+
+@pytest.mark.faults
+def test_a_restore_that_fails_beside_changes_nothing(
+    all_saved: Path, knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, put = _collections(knowledge), Shelf.put
+
+    def badly(self: Shelf, collection: str, points: list[Point]) -> None:
+        put(self, collection, points[1:] if self.name == "llamadas" else points)
+
+    monkeypatch.setattr(Shelf, "put", badly)
+    with pytest.raises(DependencyError, match="no ha guardado bien"):
+        restore_backup(knowledge.shelf, all_saved, now=NOW, others=_others(knowledge))
+    assert _collections(knowledge) == before

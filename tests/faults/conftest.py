@@ -39,7 +39,11 @@ class Workers:
 
     def start(self, setting: worker.Setting) -> BaseProcess:
         """A process at `worker.main`, its modules loaded already."""
-        process = self.context.Process(target=worker.main, args=(setting,))
+        return self.run(worker.main, setting)
+
+    def run(self, work: Callable[..., object], *arguments: object) -> BaseProcess:
+        """A process at `work`."""
+        process = self.context.Process(target=work, args=arguments)
         process.start()
         self.started.append(process)
         return process

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.llamadas.finding import tallied
-from bench.llamadas.generar import as_csv
+from bench.llamadas.generar import write_csv
 from bench.llamadas.generate import Calls, generate
 from core.calls.patterns import Found, find_patterns
 from core.calls.tally import Tally
@@ -31,7 +31,8 @@ def found(tally: Tally) -> Found:
 def log(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A CSV of 2,000 generated calls."""
     path = tmp_path_factory.mktemp("log") / "llamadas.csv"
-    path.write_text(as_csv(generate(101, 2_000, 0), 101), "utf-8")
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        write_csv(stream, [generate(101, 2_000, 0)], 101)
     return path
 
 

@@ -24,7 +24,7 @@ from core.calls.flow import draw
 from core.calls.group import Group
 from core.calls.known import KnownNames
 from core.calls.narrative import narrate
-from core.calls.outcome_steps import cut
+from core.calls.outcome_steps import Outcomes
 from core.calls.patterns import Found, find_patterns
 from core.calls.proposals import rows
 from core.calls.ranking import as_csv, kept, restored, table, told
@@ -40,10 +40,10 @@ from core.reason import Reason
 from tests.core.hash_embedder import HashEmbedder
 
 GROUPS = [
-    Group(("Inicio", "Pagos", "ERROR_X"), "premium", "pago", "ERROR_X", "", True, 7, ("c1",)),
-    Group(("Inicio", "Pagos", "Banco", "ERROR_X"), "pyme", "pago", "ERROR_X", "", True, 2, ("c2",)),
-    Group(("Inicio", "Siniestros", "Grúa", "ERROR_Y"), "", "", "ERROR_Y", "se corta", True, 1, ("c3",)),
-    Group(("Inicio", "Pagos", "Fin"), "premium", "pago", "", "", False, 90, ("c4",)),
+    Group(("Inicio", "Pagos", "ERROR_X"), "premium", "pago", "ERROR_X", "", True, 7),
+    Group(("Inicio", "Pagos", "Banco", "ERROR_X"), "pyme", "pago", "ERROR_X", "", True, 2),
+    Group(("Inicio", "Siniestros", "Grúa", "ERROR_Y"), "", "", "ERROR_Y", "se corta", True, 1),
+    Group(("Inicio", "Pagos", "Fin"), "premium", "pago", "", "", False, 90),
 ]
 
 
@@ -185,7 +185,7 @@ def test_the_ranking_is_kept_and_written(found: Found) -> None:
 
 
 def test_the_flow_is_drawn(found: Found, tally: Tally, tmp_path: Path) -> None:
-    path = draw(tally, cut(tally.histories, dict(found.outcomes)), found.patterns, tmp_path / "flujo.png")
+    path = draw(tally, Outcomes(dict(found.outcomes)), found.patterns, tmp_path / "flujo.png")
     assert path.read_bytes().startswith(b"\x89PNG")
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from config import ROOT
-from core.calls.loading import Loader, LoadReport
+from core.calls import reading
+from core.calls.loading import SETTLED, Loader, LoadReport
 from core.calls.mapping import CallMap, read_map
 from core.calls.narrative import narrative
-from core.calls.reading import CHUNK
 from core.calls.store import CallStore, open_store
 from core.errors import DependencyError, UsageError
 from core.privacy import scrub
@@ -44,8 +44,8 @@ def test_only_what_changed_is_written(write: Write, tmp_path: Path) -> None:
 
 def test_the_tally_has_what_the_rows_say(write: Write, tmp_path: Path) -> None:
     _load(write(HEADER + ROW + "c2,Inicio -> Pagos,success,,pyme,,05/01/2026 23:00,\n"), tmp_path)
-    with open_store(tmp_path) as store:
-        tally = store.tally()
+    with open_store(tmp_path) as store, store.counted() as log:
+        [tally] = log.parts()
     seen = {(tally.histories[h], tally.hour[i], tally.calls[i], tally.failed[i]) for i, h in enumerate(tally.history)}
     assert seen == {(("Inicio", "Pagos", "ERROR_X"), 10, 1, 1), (("Inicio", "Pagos"), 23, 1, 0)}
     assert tally.weeks == pytest.approx(1 / 7)
@@ -106,6 +106,28 @@ def test_a_line_in_another_encoding_is_left_out(write: Write, tmp_path: Path) ->
     good = "".join(ROW.replace("c1", f"c{i}").replace("Pagos", "Menú") for i in range(200))
     report = _load(write((HEADER + good).encode() + ROW.replace("Pagos", "Menú").encode("cp1252")), tmp_path)
     assert (report.added, report.skipped, report.problems[0].line) == (200, 1, 202)
+
+
+@pytest.mark.parametrize("bad", ["", "c9,A -> B,raro,,,,,\n"], ids=["fine", "bad rows"])
+def test_long_rows_come_in_few_at_a_time(
+    bad: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_CHUNK_TEXT", 400)
+    rows = [ROW.replace("c1", f"c{i}") + (bad if i % 10 == 0 else "") for i in range(100)]
+    report = _load(write(HEADER + "".join(rows)), tmp_path)
+    assert (report.added, report.skipped) == (100, 10 if bad else 0)
+    assert [problem.line for problem in report.problems] == ([3 + 11 * i for i in range(10)] if bad else [])
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
+def test_of_an_endless_line_only_the_beginning_is_read(
+    end: str, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_LONGEST", 200)
+    lines = [HEADER, ROW, "c2," + "A -> " * 1_000 + "B,failed,,,,,\n", ROW.replace("c1", "c3"), "x" * 200 + "\n",
+             ROW.replace("c1", "c4")]  # fmt: skip
+    report = _load(write("".join(lines).replace("\n", end)), tmp_path)
+    assert (report.added, [problem.line for problem in report.problems]) == (3, [3, 5])
 
 
 @pytest.mark.parametrize(
@@ -192,15 +214,15 @@ def test_clear_forgets_everything(log: Path, tmp_path: Path) -> None:
         assert isinstance(store, CallStore)
         store.clear()
         assert store.count() == 0
-        assert store.names().steps == {}
+        assert store.names(["Inicio"]).steps == {}
 
 
 def test_a_load_that_is_killed_goes_on_where_it_was(write: Write, tmp_path: Path) -> None:
-    path = write(HEADER + "".join(f"c{i},A -> B,ok,,,,,\n" for i in range(CHUNK + 10)) + "z,Fatal,ok,,,,,\n")
+    path = write(HEADER + "".join(f"c{i},A -> B,ok,,,,,\n" for i in range(SETTLED + 10)) + "z,Fatal,ok,,,,,\n")
     killed = subprocess.run([sys.executable, "-c", _KILLED, str(path), str(tmp_path)], cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
     report = _load(path, tmp_path)
-    assert (report.added, report.changed, report.unchanged) == (11, 0, CHUNK)
+    assert (report.added, report.changed, report.unchanged) == (11, 0, SETTLED)
 
 
 _KILLED = """

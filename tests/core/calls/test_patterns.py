@@ -9,11 +9,12 @@ from scipy.stats import fisher_exact, hypergeom
 from bench.llamadas.finding import score, tallied
 from bench.llamadas.generate import Calls, generate
 from core.calls.contrast import upper_tail, weighted_discoveries, wilson
-from core.calls.mining import frequent_sequences
-from core.calls.outcome_steps import cut, outcome_steps
+from core.calls.mining import Sample, frequent_sequences
+from core.calls.outcome_steps import Outcomes, step_counts
 from core.calls.pattern import Attribute, Condition, Kind
 from core.calls.patterns import Found, find_patterns, holds
 from core.calls.tally import NO_VALUE, Tally
+from core.calls.walks import walks
 
 
 def _tally(rows: list[tuple[tuple[str, ...], int, int]]) -> Tally:
@@ -86,10 +87,11 @@ def test_error_steps_are_the_failure_and_not_its_cause() -> None:
         (("Inicio", "Menú", "Error de PIN", "Reintento", "Fin"), 500, 30), (("Inicio", "Menú", "Fin"), 3000, 200),
     ]  # fmt: skip
     tally = _tally(rows)
-    found = outcome_steps(tally)
-    assert found == {"ERROR_API": 300, "Colgado": 50}
-    assert cut(tally.histories, found).steps[1] == ("Inicio", "Menú")
-    assert "ERROR_API" not in outcome_steps(tally, causes=["ERROR_API"])
+    counts = step_counts(tally)
+    assert counts.outcomes() == {"ERROR_API": 300, "Colgado": 50}
+    paths = Outcomes(counts.outcomes()).cut(tally)
+    assert (paths.steps[1], paths.ending[1], paths.ending[2]) == (("Inicio", "Menú"), "Colgado", "")
+    assert "ERROR_API" not in counts.outcomes(causes=["ERROR_API"])
 
 
 @pytest.mark.parametrize("failed", [0, 100], ids=["none failed", "all failed"])
@@ -133,19 +135,23 @@ def test_wilson_holds_the_rate() -> None:
 
 
 def test_mines_sub_sequences_with_gaps() -> None:
-    rows = [("A", "X", "B"), ("A", "B", "Y"), ("A", "B", "A", "B"), ("B", "A")]
-    calls = np.array([10, 10, 10, 10])
+    rows = [(1, 3, 2), (1, 2, 4), (1, 2, 1, 2), (2, 1)]
     expected = {
         pattern
         for length in (2, 3)
-        for pattern in itertools.product("ABXY", repeat=length)
-        if sum(10 for row in rows if pattern in set(itertools.combinations(row, length))) >= 10
+        for pattern in itertools.product(range(1, 5), repeat=length)
+        if any(pattern in set(itertools.combinations(row, length)) for row in rows)
     }
-    assert set(frequent_sequences(rows, calls, 0.25)) == expected
+    assert set(frequent_sequences(rows * 10, 0.25)) == expected
 
 
 def test_a_history_in_circles_is_mined_quickly() -> None:
-    assert frequent_sequences([("A", "B", "C") * 60], np.array([50]), 0.5)
+    tally = _tally([(("A", "B", "C") * 60, 50, 4)])
+    sample = Sample(50)
+    for part in walks(tally, Outcomes({}), {"A": 1, "B": 2, "C": 3}):
+        sample.take(part)
+    assert sample.ways == [[1, 2, 3, 1, 2, 3]] * 50
+    assert frequent_sequences(sample.ways, 0.5)
 
 
 @pytest.mark.parametrize(
