@@ -12,6 +12,7 @@ from core.evidence import Evidence
 from core.knowledge import KnownEntry
 from core.lexical import LexicalIndex, Scores, grams, language, stems
 from core.ports import Embedder, Vectors
+from core.privacy import strip_identifiers
 
 ENGLISH_ONLY = frozenset({"minilm"})
 """Embeddings that are no help outside English: in use where the catalogue is in English."""
@@ -132,17 +133,14 @@ class Searcher(Generic[E]):
         return replace(candidate, evidence=replace(candidate.evidence, csls=csls))
 
     def _neighbours_anew(self, entry_id: str) -> list[tuple[str, float]]:
-        """(id, score) of the rows that a search with the row's own text and stored vectors finds, best first."""
-        self._read([entry_id])
-        asked = self._asked(self.entries[entry_id].search_text, self._stored.get(entry_id, {}))
+        """(id, score) of what the row's own text finds when it is searched for as an incident's is, best first."""
+        asked = self._ask_anew(strip_identifiers(self.entries[entry_id].search_text))
         found = ((other, evidence.score) for other, evidence in self._evidence(asked).items() if other != entry_id)
         return sorted(found, key=lambda pair: pair[1], reverse=True)
 
     def _ask_anew(self, text: str) -> _Asked:
         """A text with all that is computed from it alone."""
-        return self._asked(text, {name: rows[0] for name, rows in self._embedder.queries([text]).items()})
-
-    def _asked(self, text: str, embedded: Mapping[str, Vectors]) -> _Asked:
+        embedded = {name: rows[0] for name, rows in self._embedder.queries([text]).items()}
         vectors = {name: row for name, row in embedded.items() if name not in self._unused and row.any()}
         words, letters = self._words.scores(text), self._grams.scores(text)
         nearest = {name: dict(hits) for name, hits in self._knowledge.nearest(vectors, self._limit).items()}
@@ -171,16 +169,13 @@ class Searcher(Generic[E]):
 
     def _cosines(self, vectors: Mapping[str, Vectors], ids: Sequence[str]) -> dict[str, dict[str, float]]:
         """Per named vector the cosine with each of `ids` that is stored."""
-        self._read(ids)
+        self._stored.update(self._knowledge.vectors([i for i in ids if i not in self._stored]))
         found = {}
         for name, vector in vectors.items():
             known = [i for i in ids if name in self._stored.get(i, {})]
             values = cosines(vector, np.stack([self._stored[i][name] for i in known])) if known else []
             found[name] = dict(zip(known, values, strict=True))
         return found
-
-    def _read(self, ids: Collection[str]) -> None:
-        self._stored.update(self._knowledge.vectors([i for i in ids if i not in self._stored]))
 
 
 def _far_behind(candidate: Candidate[E]) -> Candidate[E]:
