@@ -143,6 +143,17 @@ def with_logits(cases: Iterable[Case], judgements: Judgements) -> list[Case]:
     return [replace(case, logit=judgement.logit) for case, judgement in known if judgement]
 
 
+def logit_range(cases: Sequence[Case]) -> tuple[float, float]:
+    """Where the fit sees logits: outside it they count as its ends (`core.logistic`)."""
+    low, high = np.percentile([case.logit for case in cases], [1, 99])
+    return round(float(low), 3), round(float(high), 3)
+
+
+def held(cases: Sequence[Case], limits: tuple[float, float]) -> list[Case]:
+    """The cases with their logits inside `limits`, as the approval will read them."""
+    return [replace(case, logit=min(max(case.logit, limits[0]), limits[1])) for case in cases]
+
+
 def features(cases: Sequence[Case]) -> Matrix:
     """(cases, len(FEATURES)): the raw scores that are used, then the logit."""
     return np.array([[*(case.evidence[name] for name in SCORES), case.logit] for case in cases])
@@ -184,9 +195,11 @@ def left_out(cases: Sequence[Case]) -> dict[str, Any]:
     groups = sorted({case.group for case in cases})
     chance = np.zeros(len(cases))
     for group in groups:
-        slopes, intercept = fit([case for case in cases if case.group != group])
+        others = [case for case in cases if case.group != group]
+        limits = logit_range(others)
+        slopes, intercept = fit(held(others, limits))
         out = [i for i, case in enumerate(cases) if case.group == group]
-        chance[out] = 1 / (1 + np.exp(-(features([cases[i] for i in out]) @ slopes + intercept)))
+        chance[out] = 1 / (1 + np.exp(-(features(held([cases[i] for i in out], limits)) @ slopes + intercept)))
     truth = np.array([case.label for case in cases])
     figures: dict[str, Any] = {
         "auc": round(float(roc_auc_score(truth, chance)), 3),
@@ -225,15 +238,15 @@ def _at_threshold(cases: Sequence[Case], chance: Matrix, threshold: float) -> di
 
 def coefficients(cases: Sequence[Case], embeddings: str, judge: str, prompt: str) -> dict[str, Any]:
     """One fit as `core.judgement.Calibration` reads it."""
-    slopes, intercept = fit(cases)
-    logits = [case.logit for case in cases]
+    limits = logit_range(cases)
+    slopes, intercept = fit(held(cases, limits))
     return {
         "embeddings": embeddings,
         "judge": judge,
         "prompt": prompt,
         "intercept": round(intercept, 4),
         "logit": round(float(slopes[-1]), 4),
-        "logit_range": [round(float(v), 3) for v in np.percentile(logits, [1, 99])],
+        "logit_range": list(limits),
         "scores": {name: round(float(slope), 4) for name, slope in zip(SCORES, slopes, strict=False)},
     }
 
