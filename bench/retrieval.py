@@ -129,7 +129,7 @@ def search(labelled: LabelledSet, embedder: Embedder, examples: Mapping[str, tup
     }
     knowledge = KnowledgeBase(QdrantClient(":memory:"), embedder, "banco")
     knowledge.build(rows.values())
-    searcher = Searcher(knowledge, embedder, LIMIT)
+    searcher = Searcher(knowledge, embedder, LIMIT, crowds=False)
     candidates, right = [], []
     for incident in labelled.incidents:
         ids = {rows[i].id for i in incident.relevant}

@@ -74,7 +74,7 @@ def open_background(settings: Settings, knowledge: "KnowledgeBase", embedder: "E
     try:
         if not base.exists():
             return None
-        searcher = Searcher(base, embedder, settings.query_limit_vectordb)
+        searcher = Searcher(base, embedder, settings.query_limit_vectordb, crowds=False)
     except DependencyError as error:
         logger.warning("documentos no consultados", extra={"action": "background_failed", "error": str(error)})
         return None

@@ -56,7 +56,7 @@ async def open_answerer(settings: Settings) -> "AsyncIterator[Answerer]":
     embedder = open_embedder(settings)
     async with AsyncExitStack() as stack:
         base = stack.enter_context(open_documents(settings, embedder))
-        searcher = Searcher(base, embedder, settings.query_limit_vectordb)
+        searcher = Searcher(base, embedder, settings.query_limit_vectordb, crowds=False)
         fit = load_answerability(settings.embedding_model)
         classifier = open_classifier(settings, embedder)
         known = read_intents(settings.directorio_recursos / FILE_NAME) if classifier else {}

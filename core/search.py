@@ -76,11 +76,15 @@ class _Asked:
 class Searcher(Generic[E]):
     """Searches the knowledge base as it was when the searcher was made. Safe to share among threads."""
 
-    def __init__(self, knowledge: Source[E], embedder: Embedder, limit: int) -> None:
-        """`limit`: how many candidates each retriever names. Raises `KnowledgeMissing` before the first build."""
+    def __init__(self, knowledge: Source[E], embedder: Embedder, limit: int, *, crowds: bool = True) -> None:
+        """`limit`: how many candidates each retriever names. Raises `KnowledgeMissing` before the first build.
+
+        `crowds`: whether `csls` is looked up (an embedding per row, once); else it stays 0. Only an approval needs it.
+        """
         self._knowledge = knowledge
         self._embedder = embedder
         self._limit = limit
+        self._crowds = crowds
         self.entries = dict(knowledge.entries())
         self._ids = list(self.entries)
         self._rows = {entry_id: row for row, entry_id in enumerate(self._ids)}
@@ -123,6 +127,8 @@ class Searcher(Generic[E]):
                 elif entry_id in evidence:
                     found[entry_id] = Candidate(self.entries[entry_id], evidence[entry_id], reworded.score)
         ordered = sorted(_compared(list(found.values())), key=lambda c: c.order, reverse=True)
+        if not self._crowds:
+            return ordered
         return [self._in_its_crowd(c, without) for c in ordered[:OTHERS]] + [_far_behind(c) for c in ordered[OTHERS:]]
 
     def _in_its_crowd(self, candidate: Candidate[E], without: Collection[str]) -> Candidate[E]:

@@ -77,7 +77,7 @@ def loaded(folder: Path, embedder: Embedder) -> Iterator[tuple[Searcher[Piece], 
         base = DocumentBase(client, embedder)
         with IsolatedReader(limits, threads()) as reader:
             outcomes = Loader(base, reader, PersonalData(), counter.tokens, limits).load(folder)
-        yield Searcher(base, embedder, 20), outcomes
+        yield Searcher(base, embedder, 20, crowds=False), outcomes
     finally:
         client.close()
 

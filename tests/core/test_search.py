@@ -195,6 +195,17 @@ def test_a_crowd_is_looked_up_once(knowledge: KnowledgeBase, monkeypatch: pytest
     assert searcher.search(["buzón lleno", "pantalla negra"]) == before
 
 
+def test_without_crowds_nothing_but_the_text_is_embedded(
+    knowledge: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searcher = Searcher(knowledge, knowledge.embedder, 5, crowds=False)
+    asked: list[str] = []
+    queries = knowledge.embedder.queries
+    monkeypatch.setattr(knowledge.embedder, "queries", lambda texts: (asked.extend(texts), queries(texts))[1])
+    assert {c.evidence.csls for c in searcher.search(["buzón lleno"])} == {0.0}
+    assert asked == ["buzón lleno"]
+
+
 def test_behind_the_ten_best_nothing_is_looked_up() -> None:
     client = QdrantClient(":memory:")
     base = KnowledgeBase(client, HashEmbedder(WIDTHS))
