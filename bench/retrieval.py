@@ -8,7 +8,7 @@ import argparse
 import hashlib
 import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -62,7 +62,8 @@ class KeptVectors:
                 columns = {name: stored[name] for name in self.dimensions}
             self._known = {key: {name: columns[name][i] for name in columns} for i, key in enumerate(keys)}
 
-    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
+    def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
+        """Whole all the same: what is kept serves whoever asks next."""
         return self._ask("q", texts)
 
     def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:

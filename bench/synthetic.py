@@ -2,7 +2,7 @@
 
 import itertools
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -57,11 +57,13 @@ class HashEmbedder:
     dimensions: Mapping[str, int] = {"e5": 384, "use": 512}
     version = "hash/1"
 
-    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
+    def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """name -> (n, width) float32, rows of length 1."""
         return {name: np.stack([_hashed(text, width) for text in texts]) for name, width in self.dimensions.items()}
 
-    passages = queries
+    def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
+        """As `passages`."""
+        return self.passages(texts)
 
 
 def _hashed(text: str, width: int) -> Vectors:

@@ -1,6 +1,6 @@
 """The outside world as the domain needs it. Real adapters and doubles live in `api/` and `llm/`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -75,7 +75,10 @@ class Embedder(Protocol):
     version: str
     """Changes when the vectors would: stored vectors of another version are embedded anew."""
 
-    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]: ...
+    def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
+        """`without`: embeddings that nobody needs of these texts; they may be left out of what is given."""
+        ...
+
     def passages(self, texts: Sequence[str]) -> dict[str, Vectors]: ...
 
 

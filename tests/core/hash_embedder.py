@@ -1,7 +1,7 @@
 """An embedder without a model: texts that share words get near vectors."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -20,7 +20,8 @@ class HashEmbedder:
         self.embedded += len(texts)
         return {name: np.stack([_vector(text, width) for text in texts]) for name, width in self.dimensions.items()}
 
-    queries = passages
+    def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
+        return self.passages(texts)
 
 
 def _vector(text: str, width: int) -> Vectors:

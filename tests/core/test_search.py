@@ -1,7 +1,8 @@
 """core/search.py: several retrievers, one order, the evidence always of the incident's own words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -105,9 +106,23 @@ def test_an_english_embedding_counts_where_the_catalogue_is_english(rows: list[s
         assert any(c.evidence.minilm != 0 for c in found) is used
 
 
+def test_a_spanish_catalogue_has_no_english_embedding_made() -> None:
+    class Telling(HashEmbedder):
+        left: ClassVar[list[Collection[str]]] = []
+
+        def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
+            self.left.append(without)
+            return super().queries(texts)
+
+    for base in _built(ROWS, Telling(WIDTHS | {"minilm": 16})):
+        _searcher(base).search(["the printer has no paper"])
+    assert Telling.left
+    assert all(set(names) == {"minilm"} for names in Telling.left)
+
+
 def test_a_text_that_an_embedding_does_not_read_is_searched_by_the_others() -> None:
     class Blind(HashEmbedder):
-        def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
             return self.passages(texts) | {"minilm": np.zeros((len(texts), 16), np.float32)}
 
     for base in _built([_row("the printer has no paper"), _row("my password")], Blind(WIDTHS | {"minilm": 16})):
@@ -201,7 +216,7 @@ def test_without_crowds_nothing_but_the_text_is_embedded(
     searcher = Searcher(knowledge, knowledge.embedder, 5, crowds=False)
     asked: list[str] = []
     queries = knowledge.embedder.queries
-    monkeypatch.setattr(knowledge.embedder, "queries", lambda texts: (asked.extend(texts), queries(texts))[1])
+    monkeypatch.setattr(knowledge.embedder, "queries", lambda texts, without: (asked.extend(texts), queries(texts))[1])
     assert {c.evidence.csls for c in searcher.search(["buzón lleno"])} == {0.0}
     assert asked == ["buzón lleno"]
 
@@ -252,7 +267,7 @@ def test_the_next_try_does_not_ask_again_for_a_text(knowledge: KnowledgeBase, mo
     asked: list[str] = []
     queries = knowledge.embedder.queries
 
-    def counted(texts: Sequence[str]) -> dict[str, Vectors]:
+    def counted(texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
         asked.extend(texts)
         return queries(texts)
 

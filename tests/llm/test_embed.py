@@ -125,3 +125,9 @@ def test_spanish_alone_loads_no_minilm() -> None:
     embedder = E5Use(["minilm"])
     assert not embedder.queries(["La clave no va y me echa", " "])["minilm"].any()
     assert embedder._minilm is None
+
+
+def test_what_nobody_needs_is_not_loaded() -> None:
+    embedder = E5Use(("use", "minilm"))
+    assert set(embedder.queries(["the printer has no paper"], without={"minilm"})) == {"use"}
+    assert embedder._minilm is None

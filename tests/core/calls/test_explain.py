@@ -73,10 +73,8 @@ def test_similar_calls_failed_and_the_most_alike_is_first(base: NarrativeBase) -
 class _WithEnglish(HashEmbedder):
     """With an embedding that gives nothing for this language."""
 
-    def queries(self, texts: Sequence[str]) -> dict[str, Vectors]:
-        return super().queries(texts) | {"b": np.zeros((len(texts), 64), np.float32)}
-
-    passages = queries
+    def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:
+        return super().passages(texts) | {"b": np.zeros((len(texts), 64), np.float32)}
 
 
 def test_an_embedding_not_in_use_does_not_count() -> None:
