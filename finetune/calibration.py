@@ -150,7 +150,7 @@ def logit_range(cases: Sequence[Case]) -> tuple[float, float]:
 
 
 def held(cases: Sequence[Case], limits: tuple[float, float]) -> list[Case]:
-    """The cases with their logits inside `limits`, as the approval will read them."""
+    """The cases with their logits inside `limits`."""
     return [replace(case, logit=min(max(case.logit, limits[0]), limits[1])) for case in cases]
 
 
@@ -163,8 +163,10 @@ def fit(cases: Sequence[Case]) -> tuple[Matrix, float]:
     """Coefficients over `FEATURES`, none below zero, and intercept.
 
     Every set weighs the same; ridge keeps the weights small (C = 0.5). A score whose weight comes out negative is
-    taken out and the rest fitted again: better evidence must never lower the approval.
+    taken out and the rest fitted again: better evidence must never lower the approval. Logits count inside
+    `logit_range(cases)`, as the approval will read them.
     """
+    cases = held(cases, logit_range(cases))
     used = list(range(len(FEATURES)))
     while True:
         slopes, intercept = _fit_over(cases, used)
@@ -196,10 +198,10 @@ def left_out(cases: Sequence[Case]) -> dict[str, Any]:
     chance = np.zeros(len(cases))
     for group in groups:
         others = [case for case in cases if case.group != group]
-        limits = logit_range(others)
-        slopes, intercept = fit(held(others, limits))
+        slopes, intercept = fit(others)
         out = [i for i, case in enumerate(cases) if case.group == group]
-        chance[out] = 1 / (1 + np.exp(-(features(held([cases[i] for i in out], limits)) @ slopes + intercept)))
+        read = features(held([cases[i] for i in out], logit_range(others)))
+        chance[out] = 1 / (1 + np.exp(-(read @ slopes + intercept)))
     truth = np.array([case.label for case in cases])
     figures: dict[str, Any] = {
         "auc": round(float(roc_auc_score(truth, chance)), 3),
@@ -238,15 +240,14 @@ def _at_threshold(cases: Sequence[Case], chance: Matrix, threshold: float) -> di
 
 def coefficients(cases: Sequence[Case], embeddings: str, judge: str, prompt: str) -> dict[str, Any]:
     """One fit as `core.judgement.Calibration` reads it."""
-    limits = logit_range(cases)
-    slopes, intercept = fit(held(cases, limits))
+    slopes, intercept = fit(cases)
     return {
         "embeddings": embeddings,
         "judge": judge,
         "prompt": prompt,
         "intercept": round(intercept, 4),
         "logit": round(float(slopes[-1]), 4),
-        "logit_range": list(limits),
+        "logit_range": list(logit_range(cases)),
         "scores": {name: round(float(slope), 4) for name, slope in zip(SCORES, slopes, strict=False)},
     }
 

@@ -1,7 +1,7 @@
 """Documents with questions whose answers are known, and questions without one: read, loaded in memory, searched."""
 
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -99,8 +99,3 @@ class Remembering:
             made = self._embedder.passages(fresh)
             self._known |= {text: {name: made[name][i] for name in made} for i, text in enumerate(fresh)}
         return {name: np.stack([self._known[text][name] for text in texts]) for name in self.dimensions}
-
-
-def by_answer(questions: Sequence[Question]) -> Mapping[bool, list[Question]]:
-    """Those with an answer under True, the others under False."""
-    return {has: [q for q in questions if bool(q.source) is has] for has in (True, False)}

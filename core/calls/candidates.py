@@ -13,7 +13,7 @@ from core.calls.pattern import Attribute, Condition
 from core.calls.scratch import Scratch
 from core.calls.step_patterns import SAME, Kept, Pairs, Shapes
 from core.calls.tally import CallLog, Ints
-from core.calls.walks import BEYOND, Walks, walks
+from core.calls.walks import BEYOND, Cells, Walks, walks
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -26,20 +26,14 @@ HOURS = 24
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(Cells):
     """A part of the calls as it is tested on.
 
-    `depth`: (ways,) how many steps; `way`, `segment`, `kind`, `hour`, `calls`, `failed`: (cells,) as in `Walks`;
-    `completed`: (step patterns, ways) after how many steps each is complete, 0 where it never is.
+    `depth`: (ways,) how many steps; `completed`: (step patterns, ways) after how many steps each is complete, 0 where
+    it never is.
     """
 
     depth: Ints
-    way: Ints
-    segment: Ints
-    kind: Ints
-    hour: Ints
-    calls: Ints
-    failed: Ints
     completed: "csr_array"
     _asked: dict[int, Ints] = field(default_factory=dict)
     held: dict[int, Mask] = field(default_factory=dict)
@@ -74,7 +68,7 @@ class Slice:
     first: int
     last: int
 
-    def cells(self, part: Part | Walks) -> Mask:
+    def cells(self, part: Cells) -> Mask:
         """(cells,) which of a part have them."""
         match self.attribute:
             case None:
@@ -108,10 +102,9 @@ class Candidates:
         """All calls, a part at a time, as often as wanted."""
         from scipy.sparse import csr_array
 
-        for *cells, data, indices, ends in self.kept:
-            depth, way, segment, kind, hour, calls, failed = cells
+        for *cells, depth, data, indices, ends in self.kept:
             completed = csr_array((data, indices, ends), shape=(len(ends) - 1, len(depth)))
-            yield Part(depth, way, segment, kind, hour, calls, failed, completed)
+            yield Part(*cells, depth, completed)
 
     def cells(self, index: int, part: Part) -> Mask:
         """(cells,) where in a part the condition holds."""
@@ -153,8 +146,8 @@ def candidates(
 
 
 def _parts(ways: Scratch) -> Iterator[Walks]:
-    for grid, *cells in ways:
-        yield Walks(grid, *cells)
+    for *cells, grid in ways:
+        yield Walks(*cells, grid)
 
 
 def _counted(ways: Scratch, shapes: Shapes, log: CallLog) -> tuple[Ints, dict[Attribute, Ints]]:
@@ -204,8 +197,7 @@ def _settled(ways: Scratch, kept: Scratch, shapes: Shapes, found: Kept, slices: 
             weights = part.by_way(np.where(one.cells(part), part.calls, 0)).astype(np.float64)
             rows = top(held, within) if number else held
             counts[: rows.shape[0], number] += np.rint(rows @ weights).astype(np.int64)
-        cells = (part.way, part.segment, part.kind, part.hour, part.calls, part.failed)
-        kept.write((depth, *cells, completed.data, completed.indices, completed.indptr))
+        kept.write((*part.columns(), depth, completed.data, completed.indices, completed.indptr))
     return deepest, counts
 
 

@@ -19,14 +19,9 @@ BEYOND = -1
 
 
 @dataclass(frozen=True)
-class Walks:
-    """A part of the calls.
+class Cells:
+    """The cells of a part of the calls, by way instead of history: all of them (cells,), as in `Tally`."""
 
-    `grid`: (ways, longest + 1) numbers of the steps from 1, `OTHER`, `BEYOND`. `way`, `segment`, `kind`, `hour`,
-    `calls`, `failed`: (cells,) as in `Tally`.
-    """
-
-    grid: Grid
     way: Ints
     segment: Ints
     kind: Ints
@@ -34,13 +29,24 @@ class Walks:
     calls: Ints
     failed: Ints
 
+    def columns(self) -> tuple[Ints, ...]:
+        """In the order of the fields."""
+        return self.way, self.segment, self.kind, self.hour, self.calls, self.failed
+
+
+@dataclass(frozen=True)
+class Walks(Cells):
+    """A part of the calls. `grid`: (ways, longest + 1) numbers of the steps from 1, `OTHER`, `BEYOND`."""
+
+    grid: Grid
+
     def by_way(self, weights: Ints) -> Ints:
         """(ways,) sums of `weights`, one per cell."""
         return np.bincount(self.way, weights=weights, minlength=len(self.grid)).astype(np.int64)
 
     def arrays(self) -> tuple[NDArray[np.integer], ...]:
         """For `Scratch`."""
-        return self.grid, self.way, self.segment, self.kind, self.hour, self.calls, self.failed
+        return *self.columns(), self.grid
 
 
 def walks(log: CallLog, outcomes: Outcomes, numbers: Mapping[str, int]) -> Iterator[Walks]:
@@ -63,7 +69,7 @@ def _along(part: Tally, steps: Iterable[tuple[str, ...]], numbers: Mapping[str, 
         for weights in (part.calls, part.failed)
     )
     way, segment, kind, hour = (column[first] for column in columns)
-    return Walks(_grid(list(ids)), way, segment, kind, hour, calls, failed)
+    return Walks(way, segment, kind, hour, calls, failed, _grid(list(ids)))
 
 
 def _grid(ways: list[tuple[int, ...]]) -> Grid:
