@@ -4,6 +4,7 @@ Two native pools that spin on the same few cores cost twenty times the work, so 
 OCR take turns.
 """
 
+import ctypes
 import os
 import threading
 
@@ -18,3 +19,16 @@ def threads() -> int:
 def tame_thread_pools() -> None:
     """Make OpenMP threads sleep between calls; call before the first native library is loaded."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+
+def give_back_memory() -> None:
+    """Return freed memory to the system. Where the C library can't (only glibc can), nothing happens.
+
+    glibc keeps what was freed in heaps of its own, one per thread, and hardly uses one thread's for another: each
+    capture read left hundreds of MB behind. See malloc_trim(3).
+    """
+    try:
+        trim = ctypes.CDLL(None).malloc_trim
+    except (OSError, AttributeError, TypeError):  # TypeError: Windows has no main program to look into
+        return
+    trim(ctypes.c_size_t(0))

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from core.attachments import Pixels
+from llm.native import give_back_memory
 
 _SMALL_SIDE = 1000
 """Images up to this side are doubled: letters of 14 px lose the spaces between words otherwise."""
@@ -48,6 +49,7 @@ class RapidOcr:
         first = top + _BAND_OVERLAP / 2 if top else 0.0
         last = top + _BAND - _BAND_OVERLAP / 2 if top + _BAND < height else float(height)
         found, _ = self._engine(np.ascontiguousarray(band[:, :, ::-1]))  # the library takes BGR
+        give_back_memory()  # or two captures in a row cost half a gigabyte more than one
         return [line for line in _lines(found, top) if first <= line[1] + line[2] / 2 < last]
 
     def _load(self) -> Any:

@@ -102,9 +102,9 @@ class Candidates:
         """All calls, a part at a time, as often as wanted."""
         from scipy.sparse import csr_array
 
-        for *cells, depth, data, indices, ends in self.kept:
+        for way, segment, kind, hour, calls, failed, depth, data, indices, ends in self.kept:
             completed = csr_array((data, indices, ends), shape=(len(ends) - 1, len(depth)))
-            yield Part(*cells, depth, completed)
+            yield Part(way, segment, kind, hour, calls, failed, depth, completed)
 
     def cells(self, index: int, part: Part) -> Mask:
         """(cells,) where in a part the condition holds."""
@@ -146,8 +146,8 @@ def candidates(
 
 
 def _parts(ways: Scratch) -> Iterator[Walks]:
-    for *cells, grid in ways:
-        yield Walks(*cells, grid)
+    for arrays in ways:
+        yield Walks(*arrays)
 
 
 def _counted(ways: Scratch, shapes: Shapes, log: CallLog) -> tuple[Ints, dict[Attribute, Ints]]:

@@ -1,5 +1,9 @@
 import logging
+import resource
+import sys
+import threading
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,3 +71,19 @@ def test_reading_order() -> None:
     lines = [(200.0, 12.0, 20.0, "b"), (10.0, 60.0, 20.0, "c"), (10.0, 10.0, 20.0, "a")]
     assert reading_order(lines) == ["a b", "c"]
     assert reading_order([]) == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc and glibc")
+def test_a_capture_read_leaves_no_memory_behind(ocr: RapidOcr) -> None:
+    def resident() -> int:
+        """In MiB."""
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 2**20
+
+    capture = drawn(["No se puede emitir la póliza: error de tarifa 1042"] * 8, (1000, 560), 20)
+    ocr.read(capture)
+    before = resident()
+    for _ in range(3):  # each in a thread, as they are read in a run
+        thread = threading.Thread(target=ocr.read, args=(capture,))
+        thread.start()
+        thread.join()
+    assert resident() - before < 60
