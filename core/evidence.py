@@ -1,6 +1,7 @@
 """What speaks for one candidate: the raw scores of the retrievers, and how it stands among the others."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 WEIGHTS = {"e5": 8.0, "use": 2.0, "minilm": 6.0, "bm25": 1.0, "ngrams": 1.5}
 """Of each raw score in the order, by `python -m bench.retrieval`; the optimum is flat. e5's cosines lie close together,
@@ -25,7 +26,7 @@ class Evidence:
     minilm: float = 0.0
     """Only where the catalogue is in English."""
 
-    @property
+    @cached_property
     def score(self) -> float:
         """What candidates are ordered by. The first one's tells best whether there is any right entry at all."""
         return sum(weight * float(getattr(self, name)) for name, weight in WEIGHTS.items())

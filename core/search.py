@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import islice
 from typing import Generic, Protocol
 
 import numpy as np
@@ -126,17 +127,27 @@ class Searcher(Generic[E]):
                     found[entry_id] = replace(known, order=max(known.order, reworded.score))
                 elif entry_id in evidence:
                     found[entry_id] = Candidate(self.entries[entry_id], evidence[entry_id], reworded.score)
-        ordered = sorted(_compared(list(found.values())), key=lambda c: c.order, reverse=True)
-        if not self._crowds:
-            return ordered
-        return [self._in_its_crowd(c, without) for c in ordered[:OTHERS]] + [_far_behind(c) for c in ordered[OTHERS:]]
+        ordered = sorted(found.values(), key=lambda c: c.order, reverse=True)
+        standings = _standings([candidate.evidence.score for candidate in ordered])
+        told = []
+        for place, (candidate, (margin, lift)) in enumerate(zip(ordered, standings, strict=True)):
+            csls = self._csls(candidate, place, margin, without)
+            compared = replace(candidate.evidence, margin=margin, lift=lift, csls=csls)
+            told.append(Candidate(candidate.entry, compared, candidate.order))
+        return told
 
-    def _in_its_crowd(self, candidate: Candidate[E], without: Collection[str]) -> Candidate[E]:
-        """With its `csls`. The crowd is that of the rows that can be found: `without` is as good as not there."""
-        nearest = [score for entry_id, score in self._neighbours(candidate.entry.id) if entry_id not in without]
-        crowd = nearest[:NEIGHBOURS]
-        csls = candidate.evidence.score - sum(crowd) / len(crowd) if crowd else 0.0
-        return replace(candidate, evidence=replace(candidate.evidence, csls=csls))
+    def _csls(self, candidate: Candidate[E], place: int, margin: float, without: Collection[str]) -> float:
+        """The crowd is that of the rows that can be found: `without` is as good as not there.
+
+        Where too many stand before it for its crowd to be worth a search, what it lacks to the best is taken.
+        """
+        if not self._crowds:
+            return 0.0
+        if place >= OTHERS:
+            return min(margin, 0.0)
+        nearest = (score for entry_id, score in self._neighbours(candidate.entry.id) if entry_id not in without)
+        crowd = list(islice(nearest, NEIGHBOURS))
+        return candidate.evidence.score - sum(crowd) / len(crowd) if crowd else 0.0
 
     def _neighbours_anew(self, entry_id: str) -> list[tuple[str, float]]:
         """(id, score) of what the row's own text finds when it is searched for as an incident's is, best first."""
@@ -184,11 +195,6 @@ class Searcher(Generic[E]):
         return found
 
 
-def _far_behind(candidate: Candidate[E]) -> Candidate[E]:
-    """Too many stand before it for its crowd to be worth a search: what it lacks to the best is what it is given."""
-    return replace(candidate, evidence=replace(candidate.evidence, csls=min(candidate.evidence.margin, 0.0)))
-
-
 def cosines(vector: Vectors, rows: Vectors) -> list[float]:
     """Of `vector`, (width,), with each of `rows`, (n, width); 0 where one of the two has no length."""
     one, many = vector.astype(np.float64), rows.astype(np.float64)
@@ -197,17 +203,14 @@ def cosines(vector: Vectors, rows: Vectors) -> list[float]:
     return [float(value) for value in np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)]
 
 
-def _compared(candidates: list[Candidate[E]]) -> list[Candidate[E]]:
-    """The candidates with how each stands out among the others."""
-    scores = sorted((c.evidence.score for c in candidates), reverse=True)
+def _standings(scores: Sequence[float]) -> list[tuple[float, float]]:
+    """Margin and lift of each score among the others."""
     if len(scores) < 2:
-        return candidates
-    top = scores[: OTHERS + 1]
-    compared = []
-    for candidate in candidates:
-        own = candidate.evidence.score
-        rest = sum(top) - own if own >= top[-1] else sum(top[:OTHERS])
-        margin = own - (scores[1] if own == scores[0] else scores[0])
-        lift = own - rest / min(OTHERS, len(scores) - 1)
-        compared.append(replace(candidate, evidence=replace(candidate.evidence, margin=margin, lift=lift)))
-    return compared
+        return [(0.0, 0.0)] * len(scores)
+    top = sorted(scores, reverse=True)[: OTHERS + 1]
+    others = min(OTHERS, len(scores) - 1)
+    first, second, all_top, but_last = top[0], top[1], sum(top), sum(top[:OTHERS])
+    return [
+        (own - (second if own == first else first), own - (all_top - own if own >= top[-1] else but_last) / others)
+        for own in scores
+    ]

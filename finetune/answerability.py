@@ -24,7 +24,7 @@ from core.files import write_whole
 from core.privacy import strip_identifiers
 from core.terminal import Show, progress_bar
 from finetune.calibration import EMBEDDING_MODELS
-from finetune.judgements import JUDGE, Judgements
+from finetune.judgements import JUDGE, AnswerJudge, Judgements
 from finetune.questions import Question, Remembering, loaded, read_questions
 from llm import native
 from llm.embed import E5Use
@@ -52,17 +52,6 @@ class Case:
     told: str
     fit: Fit
     right: bool
-
-
-class AnswerJudge:
-    """The judge of answers, as `Judgements` asks it."""
-
-    def __init__(self, tasks: ModelTasks) -> None:
-        self._tasks = tasks
-
-    async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
-        """`incident` is the question here."""
-        return await self._tasks.answers(incident, candidates)
 
 
 def cases_of(folder: Path, questions: Sequence[Question], embedder: E5Use, bar: Show | None) -> list[Case]:

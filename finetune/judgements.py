@@ -20,12 +20,30 @@ FIRST_PROMPT = "5f6463677301"
 """Lines without `prompt` and `model` were made with this version and `JUDGE`."""
 LONGEST = 700
 """Characters of an entry that the judge reads: entries of a catalogue are shorter, those of public sets are not."""
+LONGEST_TEXT = 4000
+"""Of a text that may answer a question: the answer can stand at its end."""
 
 
 class Judge(Protocol):
     """Of `core.ports.LanguageTasks` what is asked here."""
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]: ...
+
+
+class QuestionTasks(Protocol):
+    """Of `core.documents.answers.QuestionTasks` what is asked here."""
+
+    async def answers(self, question: str, passages: Sequence[str]) -> list[float]: ...
+
+
+class AnswerJudge:
+    """The judge of answers to questions, as `Judgements` asks it: the incident is a question, the entries are texts."""
+
+    def __init__(self, tasks: QuestionTasks) -> None:
+        self._tasks = tasks
+
+    async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
+        return await self._tasks.answers(incident, candidates)
 
 
 @dataclass(frozen=True)
@@ -40,9 +58,10 @@ class Judgement:
 class Judgements:
     """What `model` with prompt version `prompt` has judged so far, by (incident, entry)."""
 
-    def __init__(self, path: Path, prompt: str, model: str) -> None:
-        """Reads the file when there is one."""
+    def __init__(self, path: Path, prompt: str, model: str, longest: int = LONGEST) -> None:
+        """Reads the file when there is one. `longest`: characters of an entry that are judged."""
         self._path = path
+        self._longest = longest
         self._head = {"prompt": prompt, "model": model}
         self._start = "\n"
         """A line of its own for the first one written, whatever the file ends with."""
@@ -56,12 +75,12 @@ class Judgements:
         return len(self._known)
 
     def get(self, incident: str, entry: str) -> Judgement | None:
-        """The judgement of an entry's first `LONGEST` characters; None when it was never made."""
-        return self._known.get((incident, entry[:LONGEST]))
+        """The judgement of an entry's first `longest` characters; None when it was never made."""
+        return self._known.get((incident, entry[: self._longest]))
 
     async def judge(self, judge: Judge, incident: str, entries: Sequence[str]) -> None:
         """Have judged, and keep, whatever of `entries` was not. Raises as `judge.judge`, and `OSError`."""
-        for entry in dict.fromkeys(entry[:LONGEST] for entry in entries):
+        for entry in dict.fromkeys(entry[: self._longest] for entry in entries):
             if (incident, entry) in self._known:
                 continue
             started = time.perf_counter()
@@ -79,7 +98,7 @@ class Judgements:
 
     def missing(self, wanted: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
         """Those of `wanted` (incident, entry) not judged yet, each once, in order."""
-        return [key for key in dict.fromkeys((i, e[:LONGEST]) for i, e in wanted) if key not in self._known]
+        return [key for key in dict.fromkeys((i, e[: self._longest]) for i, e in wanted) if key not in self._known]
 
     def _keep(self, incident: str, entry: str, made: Judgement) -> None:
         self._known[incident, entry] = made

@@ -23,6 +23,10 @@ LOWEST: Final = -20.0
 """Log-probability below which a difference says nothing."""
 
 
+INCIDENT_NAMES: Final = ("incidencia", "candidato")
+ANSWER_NAMES: Final = ("pregunta", "fragmento")
+"""The variables of a prompt: what is asked about, and a candidate."""
+
 Reading = Callable[[Mapping[str, float]], float]
 """The first token's log-probabilities -> the judgement. Raises `Terminal(MODEL_UNPARSEABLE)`."""
 
@@ -37,7 +41,7 @@ class Relevance:
         self,
         file: Path,
         caller: Caller,
-        names: tuple[str, str] = ("incidencia", "candidato"),
+        names: tuple[str, str] = INCIDENT_NAMES,
         read: Reading | None = None,
     ) -> None:
         """`file`: the prompt. `read`: what is made of the reply, `yes_no_logit` unless told."""
@@ -48,7 +52,7 @@ class Relevance:
 
     async def __call__(self, incident: str, candidates: Sequence[str]) -> list[float]:
         """log P(sí) - log P(no) for each candidate, or what `read` makes of it, in order."""
-        if self._caller.provider.in_turn:  # the incident, at the prompt's start, is read once for all of them
+        if self._caller.provider.in_turn:  # what stands first in the prompt is read once for all of them
             return [await self._judge(incident, candidate) for candidate in candidates]
         judgements = (self._judge(incident, candidate) for candidate in candidates)
         results = await asyncio.gather(*judgements, return_exceptions=True)

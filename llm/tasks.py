@@ -16,7 +16,7 @@ from llm.keywords import ExtractKeywords
 from llm.model import Provider
 from llm.read_image import ReadImage
 from llm.reformulate import Reformulate
-from llm.relevance import Relevance
+from llm.relevance import ANSWER_NAMES, Relevance
 from llm.suggest import Suggest
 from llm.summarise import Summarise
 
@@ -40,7 +40,7 @@ class ModelTasks:
         self._history = history
         caller = Caller(provider, history, slots)
         self._relevance = Relevance(prompts / "relevance.md", caller)
-        self._answers = Relevance(prompts / "answers.md", caller, ("pregunta", "fragmento"))
+        self._answers = Relevance(prompts / "answers.md", caller, ANSWER_NAMES)
         self._compose = Compose(prompts, caller)
         self._reformulate = Reformulate(prompts, caller)
         self._keywords = ExtractKeywords(prompts, caller)

@@ -18,8 +18,8 @@ from core.judgement import Calibration, load_calibration
 from core.ports import Embedder
 from core.terminal import Show
 from finetune.calibration import Case, SearchedSet, coefficients, searched, with_logits
-from finetune.judgements import Judgements
-from finetune.labelled import LabelledSet, Pair, labelled_folders, of_split, read_set, sample
+from finetune.judgements import LONGEST_TEXT, AnswerJudge, Judgements
+from finetune.labelled import CORPUS, LabelledSet, Pair, labelled_folders, of_split, read_set, sample
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS, ModelTasks
 
@@ -54,6 +54,8 @@ class SetWork:
     rows: list[Searched]
     pairs: list[Pair]
     figures: dict[str, Any]
+    texts: bool = False
+    """Pairs alone, of a question and a text: the judge of documents is asked about them too."""
 
     def first(self, count: int) -> list[Searched]:
         """So many that found anything."""
@@ -75,16 +77,17 @@ async def measure(
     judge = model_name(settings)
     judgements = Judgements(plan.cache, prompt, judge)
     written = Judgements(plan.cache, Prompt.load(WRITTEN_PROMPT).version, judge)
+    answers = Judgements(plan.cache, Prompt.load(PROMPTS / "answers.md").version, judge, LONGEST_TEXT)
     works = [_prepare(folder, plan, settings, embedder, minilm, bar) for folder in labelled_folders(plan.folders)]
     shipped = load_calibration(settings.embedding_model)
     rules = Rules(settings.critic_approval_threshold, plan.retries, settings.candidatos_juicio)
     decided: dict[str, list[Decided]] = {}
-    async with _tasks(plan, settings, works, judgements, written, bar) as tasks:
+    async with _tasks(plan, settings, works, judgements, written, answers, bar) as tasks:
         fits = _fits(works, judgements, shipped, prompt, judge)
         for number, work in enumerate(works, 1):
             name = work.labelled.name
             decided[name], undecided = await decide(work.rows, tasks, fits[name][1], rules)
-            work.figures |= _judged(work, judgements, *fits[name]) | {"sin_decidir": undecided}
+            work.figures |= _judged(work, judgements, answers, *fits[name]) | {"sin_decidir": undecided}
             if bar:
                 bar("Decisiones", number, len(works))
     compared = {
@@ -116,6 +119,7 @@ async def _tasks(
     works: Sequence[SetWork],
     judgements: Judgements,
     written: Judgements,
+    answers: Judgements,
     bar: Show | None,
 ) -> AsyncIterator[CachedTasks]:
     """The loop's tasks once the candidates are judged; what else the loop asks about is judged as it asks."""
@@ -126,6 +130,7 @@ async def _tasks(
     scored = written.missing(
         (r.incident.text, r.found[0].entry.embed_text) for w in works for r in w.first(plan.written)
     )
+    answered = answers.missing((p.incident, p.solution) for w in works if w.texts for p in w.pairs)
     if plan.cache_only:
         yield CachedTasks(judgements, None)
         return
@@ -133,6 +138,7 @@ async def _tasks(
         tasks = ModelTasks(provider)
         await judgements.judge_all(tasks, missing, bar)
         await written.judge_all(WrittenScore(provider), scored, bar)
+        await answers.judge_all(AnswerJudge(tasks), answered, bar)
         yield CachedTasks(judgements, tasks)
 
 
@@ -147,7 +153,8 @@ def _prepare(
     found = measure_search(many, catalogue, simple, embedder.dimensions, plan.seed, bar)
     figures = {"entradas": len(labelled.entries)} | found
     pairs = sample_pairs(labelled, plan.pairs, plan.seed)
-    return SetWork(labelled, catalogue, simple, search_sample(few, catalogue), pairs, figures)
+    texts = not (folder / CORPUS).exists()
+    return SetWork(labelled, catalogue, simple, search_sample(few, catalogue), pairs, figures, texts)
 
 
 def _fits(
@@ -173,11 +180,17 @@ def _fits(
     return fits
 
 
-def _judged(work: SetWork, judgements: Judgements, source: str, fit: Calibration) -> dict[str, Any]:
+def _judged(
+    work: SetWork, judgements: Judgements, answers: Judgements, source: str, fit: Calibration
+) -> dict[str, Any]:
     cases = [
         (row.incident.none_type, case)
         for row in work.rows
         for case in with_logits(row.cases(work.labelled.name), judgements)
     ]
-    pairs = measure_pairs(work.pairs, judgements)
-    return {"ajuste": source, "juicio": measure_candidates(cases, fit), "pares": pairs}
+    return {
+        "ajuste": source,
+        "juicio": measure_candidates(cases, fit),
+        "pares": measure_pairs(work.pairs, judgements),
+        "pares_documentos": measure_pairs(work.pairs, answers) if work.texts else None,
+    }

@@ -72,13 +72,12 @@ def _judge(sets: dict[str, Any]) -> Grid:
 def _pairs(sets: dict[str, Any]) -> Grid:
     rows = []
     for name, figures in sets.items():
-        pairs = figures["pares"]
-        if pairs:
-            for kind, f in {"todos": pairs, **pairs["por_tipo"]}.items():
-                rows.append((name, kind, str(f["n"]), str(f["aciertan"]), _number(f["auc"]), _number(f["ap"])))
+        for asked, pairs in (("mismo problema", figures["pares"]), ("lo contesta", figures.get("pares_documentos"))):
+            for kind, f in ({"todos": pairs, **pairs["por_tipo"]} if pairs else {}).items():
+                rows.append((name, asked, kind, str(f["n"]), str(f["aciertan"]), _number(f["auc"]), _number(f["ap"])))
     return Grid(
         "Juez sobre pares etiquetados (los que aciertan frente a cada tipo de par equivocado)",
-        ("conjunto", "tipo", "n", "aciertan", "AUC", "AP"), rows,
+        ("conjunto", "se pregunta", "tipo", "n", "aciertan", "AUC", "AP"), rows,
     )  # fmt: skip
 
 

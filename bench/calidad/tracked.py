@@ -13,7 +13,7 @@ from finetune.runs import Point, Record, leaves, parameters
 EXPERIMENT = "spai-calidad"
 _PARAMETERS = ("proveedor", "modelo", "vectores", "umbral", "semilla", "reintentos", "muestra", "particion", "commit",
                "procesadores", "fecha")  # fmt: skip
-_OF_A_SET = ("juicio", "pares", "sin_decidir", "coste")
+_OF_A_SET = ("juicio", "pares", "pares_documentos", "sin_decidir", "coste")
 _PRODUCT = "producto"
 
 

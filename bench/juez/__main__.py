@@ -27,15 +27,14 @@ from core.ports import Embedder
 from core.terminal import Show, progress_bar
 from finetune.labelled import labelled_folders
 from llm.native import threads
-from llm.relevance import Reading, yes_no_logit
 
 _WIDE = 160
 _EXAMPLES = """\
 Cada variante es un prompt de bench/juez (o el del producto) con el juez del producto:
-  producto     el de prompts/relevance.md        orden      el problema delante de la incidencia
-  resuelve     «¿la resuelve?»                   ambos      la media de producto y orden
-  condiciones  «¿cumple todas las condiciones?»  grados     de 0 a 3, valor esperado
-  ejemplos     el del producto, con ejemplos     respuesta  «¿está la respuesta en el texto?» (solo pares)
+  producto     el de prompts/relevance.md        orden       el problema delante de la incidencia
+  resuelve     «¿la resuelve?»                   ambos       la media de producto y orden
+  condiciones  «¿cumple todas las condiciones?»  grados      de 0 a 3, valor esperado
+  ejemplos     el del producto, con ejemplos     documentos  el de prompts/answers.md (solo pares)
 
 Los candidatos son los de la búsqueda del producto sobre las incidencias con que se ajusta la calibración; de un
 conjunto que solo tiene pairs.jsonl se juzgan sus pares. Además se mira si una segunda opinión en el otro orden, cerca
@@ -69,10 +68,9 @@ class Plan:
 
 async def measure(plan: Plan, settings: Settings, embedder: Embedder, bar: Show | None) -> dict[str, Any]:
     """All figures, ready for JSON. Raises `UsageError`, `DependencyError`, and `StageError` of a failing model."""
-    asked = {file: variant.read for variant in plan.variants for file in variant.files}
-    if plan.margin:
-        asked |= dict.fromkeys((*PRODUCT.files, *ORDER.files), yes_no_logit)
-    kept = Kept(plan.cache, model_name(settings), list(asked))
+    asked = {file: variant for variant in (*plan.variants, *((PRODUCT, ORDER) if plan.margin else ()))
+             for file in variant.files}  # fmt: skip
+    kept = Kept(plan.cache, model_name(settings), {file: variant.questions for file, variant in asked.items()})
     sets = []
     folders = labelled_folders(plan.folders)
     for number, folder in enumerate(folders, 1):
@@ -97,13 +95,13 @@ async def measure(plan: Plan, settings: Settings, embedder: Embedder, bar: Show 
 
 
 @asynccontextmanager
-async def _judges(plan: Plan, settings: Settings, asked: dict[Path, Reading]) -> AsyncIterator[dict[Path, PromptJudge]]:
+async def _judges(plan: Plan, settings: Settings, asked: dict[Path, Variant]) -> AsyncIterator[dict[Path, PromptJudge]]:
     """A judge per prompt file; none when nothing is to be asked."""
     if plan.cache_only:
         yield {}
         return
     async with open_judge(settings) as provider:
-        yield {file: PromptJudge(provider, file, read) for file, read in asked.items()}
+        yield {file: PromptJudge(provider, file, v.read, questions=v.questions) for file, v in asked.items()}
 
 
 async def _second_opinion(

@@ -8,11 +8,11 @@ from typing import Final
 
 from core.errors import Terminal
 from core.reason import Reason
-from finetune.judgements import Judgement, Judgements
+from finetune.judgements import LONGEST, LONGEST_TEXT, Judgement, Judgements
 from llm.call import Caller
 from llm.model import Provider
 from llm.prompt import Prompt
-from llm.relevance import Reading, Relevance, yes_no_logit
+from llm.relevance import ANSWER_NAMES, INCIDENT_NAMES, Reading, Relevance, yes_no_logit
 from llm.tasks import PROMPTS
 
 HERE: Final = Path(__file__).parent
@@ -42,7 +42,7 @@ class Variant:
     files: tuple[Path, ...]
     read: Reading = yes_no_logit
     questions: bool = False
-    """It asks whether a text answers a question, so it is for labelled pairs only."""
+    """It asks whether a text answers a question, as of documents, so it is for labelled pairs only."""
 
     @property
     def version(self) -> str:
@@ -62,7 +62,7 @@ VARIANTS: Final[Mapping[str, Variant]] = {
         ORDER,
         Variant("ambos", PRODUCT.files + ORDER.files),
         Variant("grados", (HERE / "grados.md",), expected_grade),
-        Variant("respuesta", (HERE / "respuesta.md",), questions=True),
+        Variant("documentos", (PROMPTS / "answers.md",), questions=True),
     )
 }
 
@@ -70,8 +70,9 @@ VARIANTS: Final[Mapping[str, Variant]] = {
 class PromptJudge:
     """The product's judge over one prompt file; `finetune.judgements.Judge`."""
 
-    def __init__(self, provider: Provider, file: Path, read: Reading) -> None:
-        self._relevance = Relevance(file, Caller(provider, None), read=read)
+    def __init__(self, provider: Provider, file: Path, read: Reading, *, questions: bool = False) -> None:
+        names = ANSWER_NAMES if questions else INCIDENT_NAMES
+        self._relevance = Relevance(file, Caller(provider, None), names, read)
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
         """As `Relevance`."""
@@ -81,8 +82,12 @@ class PromptJudge:
 class Kept:
     """The judgements of every prompt file by one model, in one cache."""
 
-    def __init__(self, path: Path, model: str, files: Sequence[Path]) -> None:
-        self._by_file = {file: Judgements(path, Prompt.load(file).version, model) for file in dict.fromkeys(files)}
+    def __init__(self, path: Path, model: str, files: Mapping[Path, bool]) -> None:
+        """`files`: whether each asks whether a text answers a question: a text is read further than an entry."""
+        self._by_file = {
+            file: Judgements(path, Prompt.load(file).version, model, LONGEST_TEXT if questions else LONGEST)
+            for file, questions in files.items()
+        }
 
     def of(self, file: Path) -> Judgements:
         """Those of one prompt file."""

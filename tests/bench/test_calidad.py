@@ -112,6 +112,19 @@ async def test_a_set_alone_that_was_seen_says_so(model: Model, tmp_path: Path, p
     assert {figures["umbral_ajeno"] for figures in risks.values()} == {None}
 
 
+async def test_pairs_alone_are_put_to_the_judge_of_documents_too(model: Model, plan: Plan, tmp_path: Path) -> None:
+    folder = tmp_path / "datos" / "uno"
+    for file in ("corpus.jsonl", "queries.jsonl"):
+        (folder / file).unlink()
+    result = await _measure(plan)
+    found = {name: figures["pares_documentos"] for name, figures in result["conjuntos"].items()}
+    assert found["dos"] is None and found["tres"] is None
+    assert found["uno"]["n"] == 9 and found["uno"]["auc"] == 1.0
+    rows = next(grid for grid in grids(result) if "pares etiquetados" in grid.title).rows
+    assert {row[1] for row in rows if row[0] == "uno"} == {"mismo problema", "lo contesta"}
+    assert {row[1] for row in rows if row[0] == "dos"} == {"mismo problema"}
+
+
 async def test_a_second_run_asks_the_model_nothing_and_finds_the_same(model: Model, plan: Plan) -> None:
     first = await _measure(plan)
     asked = len(model.script.asked)

@@ -83,7 +83,7 @@ async def _measure(plan: Plan) -> dict[str, Any]:
 async def test_each_variant_is_measured_on_the_same_questions(model: Model, plan: Plan) -> None:
     result = await _measure(plan)
     one = result["conjuntos"]["uno"]["variantes"]
-    assert set(one) == set(VARIANTS) - {"respuesta"}  # a catalogue is no text that answers questions
+    assert set(one) == set(VARIANTS) - {"documentos"}  # a catalogue is no text that answers questions
     assert {f["n"] for f in one.values()} == {result["conjuntos"]["uno"]["pedidos"]}
     assert {name: f["auc"] for name, f in one.items()} == {
         "producto": 1.0, "resuelve": 1.0, "condiciones": 1.0, "ejemplos": 1.0, "orden": 0.0, "ambos": 0.5,
@@ -93,8 +93,8 @@ async def test_each_variant_is_measured_on_the_same_questions(model: Model, plan
     assert one["ejemplos"]["tokens"] > one["producto"]["tokens"]
     pairs = result["conjuntos"]["textos"]
     assert pairs["pares"]
-    assert pairs["variantes"]["respuesta"]["n"] == 9
-    assert pairs["variantes"]["respuesta"]["aciertan"] == 3
+    assert pairs["variantes"]["documentos"]["n"] == 9
+    assert pairs["variantes"]["documentos"]["aciertan"] == 3
     assert result["medias"]["orden"] == {"conjuntos": 4, "n": result["medias"]["producto"]["n"], "auc": 0.0,
                                          "ap": result["medias"]["orden"]["ap"]}  # fmt: skip
     assert result["sin_leer"] == 0
@@ -207,7 +207,7 @@ def test_both_ways_is_the_mean_and_costs_both(tmp_path: Path) -> None:
             {"prompt": PRODUCT.version, "model": JUDGE, "incident": "i", "entry": "otra", "logit": 1.0},
         ],
     )  # fmt: skip
-    kept = Kept(path, JUDGE, both.files)
+    kept = Kept(path, JUDGE, dict.fromkeys(both.files, False))
     found = kept.get(both, "i", "e")
     assert found is not None
     assert (found.logit, found.tokens, found.seconds) == (2.0, 12, 3.0)
