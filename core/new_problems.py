@@ -53,8 +53,8 @@ def likeness(cases: Sequence[ClosedCase], embedder: Embedder) -> Vectors:
     """(n, n) float32: cosines of problem with resolution, their mean over the embeddings for every language."""
     total = np.zeros((len(cases), len(cases)), np.float32)
     if cases:
-        vectors = embedder.queries([strip_identifiers(f"{case.problem}\n{case.resolution}") for case in cases])
-        used = [rows for name, rows in vectors.items() if name not in ENGLISH_ONLY]
+        texts = [strip_identifiers(f"{case.problem}\n{case.resolution}") for case in cases]
+        used = [v for n, v in embedder.queries(texts, without=ENGLISH_ONLY).items() if n not in ENGLISH_ONLY]
         for rows in used:
             total += rows @ rows.T / np.float32(len(used))
     return total

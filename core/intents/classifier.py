@@ -22,7 +22,8 @@ from core.errors import DependencyError
 from core.evidence import WEIGHTS
 from core.files import atomic_writer
 from core.intents.catalogue import Intent
-from core.ports import Embedder, Vectors
+from core.ports import Embedder
+from core.search import ENGLISH_ONLY
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Classifier:
         """One per text, which should have no personal data."""
         if not texts:
             return []
-        similar = _joined(self._embedder.queries(texts), self._embedder.dimensions) @ self._examples.T
+        similar = _joined(self._embedder, texts) @ self._examples.T
         return [self._named(self._scores(row)) for row in similar]
 
     def _named(self, scores: Matrix) -> Classification:
@@ -140,25 +141,34 @@ def _logistic(features: Matrix, labels: Matrix) -> _Fit:
     return _Fit(weights, mean, scale)
 
 
-def _joined(vectors: Mapping[str, Vectors], dimensions: Mapping[str, int]) -> Matrix:
+def _used(embedder: Embedder) -> list[str]:
+    """One that reads one language only would set apart the examples in it, whatever they are about."""
+    return [name for name in embedder.dimensions if name not in ENGLISH_ONLY]
+
+
+def _joined(embedder: Embedder, texts: Sequence[str]) -> Matrix:
     """The embeddings side by side, each by the root of its weight in search: products add up to its score."""
-    parts = [np.sqrt(WEIGHTS.get(name, 1.0)) * vectors[name].astype(np.float64) for name in dimensions]
-    return np.hstack(parts)
+    vectors = embedder.queries(texts, without=ENGLISH_ONLY)
+    return np.hstack([np.sqrt(WEIGHTS.get(name, 1.0)) * vectors[name].astype(np.float64) for name in _used(embedder)])
 
 
 def _cached(texts: Sequence[str], embedder: Embedder, cache: Path | None) -> Matrix:
     """The texts' vectors, from `cache` where they were made before with this embedder."""
-    key = hashlib.sha256(json.dumps([embedder.version, list(embedder.dimensions), *texts]).encode()).hexdigest()
+    used = _used(embedder)
+    key = hashlib.sha256(json.dumps([embedder.version, used, *texts]).encode()).hexdigest()
     path = cache / f"{key[:24]}.npz" if cache else None
     if path and path.exists():
         try:
             with path.open("rb") as file, np.load(file) as stored:
                 found: Matrix = stored["vectors"]
-            if found.shape == (len(texts), sum(embedder.dimensions.values())) and np.isfinite(found).all():
+            if (
+                found.shape == (len(texts), sum(embedder.dimensions[name] for name in used))
+                and np.isfinite(found).all()
+            ):
                 return found
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             logger.info("vectores de intenciones ilegibles: se rehacen", extra={"action": "intents_cache_damaged"})
-    made = _joined(embedder.queries(texts), embedder.dimensions)
+    made = _joined(embedder, texts)
     if path:
         try:
             with atomic_writer(path) as stream:

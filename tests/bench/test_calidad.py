@@ -118,8 +118,8 @@ async def test_pairs_alone_are_put_to_the_judge_of_documents_too(model: Model, p
         (folder / file).unlink()
     result = await _measure(plan)
     found = {name: figures["pares_documentos"] for name, figures in result["conjuntos"].items()}
-    assert found["dos"] is None and found["tres"] is None
-    assert found["uno"]["n"] == 9 and found["uno"]["auc"] == 1.0
+    assert found["dos"] is found["tres"] is None
+    assert (found["uno"]["n"], found["uno"]["auc"]) == (9, 1.0)
     rows = next(grid for grid in grids(result) if "pares etiquetados" in grid.title).rows
     assert {row[1] for row in rows if row[0] == "uno"} == {"mismo problema", "lo contesta"}
     assert {row[1] for row in rows if row[0] == "dos"} == {"mismo problema"}

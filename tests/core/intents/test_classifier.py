@@ -44,6 +44,14 @@ def test_named_or_none(text: str, intent: str | None) -> None:
     assert found.best in _INTENTS
 
 
+def test_an_embedding_for_english_alone_does_not_count() -> None:
+    """It has rows of zeros for what is in Spanish, and takes a short question for something else at times."""
+    english = Classifier(_INTENTS, HashEmbedder({"e5": 64, "use": 64, "minilm": 64}))
+    assert english.version == _classifier().version
+    text = "quiero dar de baja el seguro de coche"
+    assert english.classify([text]) == _classifier().classify([text])
+
+
 def test_nothing_asked() -> None:
     assert _classifier().classify([]) == []
 
