@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.calls.frequent import Frequent
+from core.calls.frequent import Frequent, exact_sums
 from core.calls.outcome_steps import Outcomes
 from core.calls.pattern import Condition, Pattern
 from core.calls.tally import CallLog
@@ -109,12 +109,7 @@ def _colour(edge: Edge, usual: float) -> tuple[float, float, float]:
 
 def _steps(log: CallLog, outcomes: Outcomes) -> tuple[dict[str, int], dict[str, float]]:
     """Of each step (where there are very many, of the frequent ones): its calls, and how far into them it comes."""
-    counts = Frequent(3)
-    _count(log, outcomes, counts)
-    if counts.forgot:
-        counts = counts.only(counts.sums)
-        _count(log, outcomes, counts)
-    sums = dict(counts.items())
+    sums, _ = exact_sums(3, lambda counts: _count(log, outcomes, counts))
     return {step: n for step, (n, _, _) in sums.items()}, {
         step: places / max(times, 1) for step, (_, places, times) in sums.items()
     }

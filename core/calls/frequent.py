@@ -1,6 +1,6 @@
 """Sums for names that there may be any number of: the frequent ones for sure, the rare while there is room."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 MOST_NAMES = 20_000
 """Names that are kept apart."""
@@ -34,10 +34,6 @@ class Frequent:
         """Counts these names anew and no others."""
         return Only(self._width, names)
 
-    def items(self) -> Iterator[tuple[str, list[int]]]:
-        """Each name with its sums, in the order in which they came."""
-        yield from self.sums.items()
-
     def _forget(self) -> None:
         self.forgot = True
         ranked = sorted(self.sums.items(), key=lambda item: -item[1][0])
@@ -54,3 +50,19 @@ class Only(Frequent):
     def add(self, name: str, *amounts: int) -> None:
         if name in self.sums:
             super().add(name, *amounts)
+
+
+def exact_sums(
+    width: int, fill: Callable[[Frequent], None], most: int = MOST_NAMES
+) -> tuple[Mapping[str, Sequence[int]], bool]:
+    """What `fill` adds up by name, and whether that is every name.
+
+    With more than `most` names it is the frequent ones: `fill` is then run again for these alone.
+    """
+    counts = Frequent(width, most)
+    fill(counts)
+    every = not counts.forgot
+    if not every:
+        counts = counts.only(counts.sums)
+        fill(counts)
+    return counts.sums, every

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from core.calls.frequent import MOST_NAMES, Frequent
+from core.calls.frequent import MOST_NAMES, Frequent, exact_sums
 from core.calls.tally import CallLog, Tally
 
 ERROR_NAME = re.compile(
@@ -36,13 +36,7 @@ def _ends(step: str, calls: int, failed: int, last: int) -> bool:
 
 def step_counts(log: CallLog, most: int = MOST_NAMES) -> StepCounts:
     """How often each step occurs and fails; with more than `most` names the frequent ones only, all exact."""
-    counts = Frequent(3, most)
-    _count(log, counts)
-    every = not counts.forgot
-    if not every:
-        counts = counts.only(counts.sums)
-        _count(log, counts)
-    return StepCounts(counts.sums, every)
+    return StepCounts(*exact_sums(3, lambda counts: _count(log, counts), most))
 
 
 def _count(log: CallLog, counts: Frequent) -> None:
