@@ -63,8 +63,8 @@ class KeptVectors:
             self._known = {key: {name: columns[name][i] for name in columns} for i, key in enumerate(keys)}
 
     def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
-        """Whole all the same: what is kept serves whoever asks next."""
-        return self._ask("q", texts)
+        """All are made and kept all the same: they serve whoever asks next."""
+        return {name: rows for name, rows in self._ask("q", texts).items() if name not in without}
 
     def passages(self, texts: Sequence[str]) -> dict[str, Vectors]:
         return self._ask("p", texts)

@@ -63,7 +63,7 @@ class HashEmbedder:
 
     def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
         """As `passages`."""
-        return self.passages(texts)
+        return {name: rows for name, rows in self.passages(texts).items() if name not in without}
 
 
 def _hashed(text: str, width: int) -> Vectors:

@@ -54,7 +54,7 @@ def likeness(cases: Sequence[ClosedCase], embedder: Embedder) -> Vectors:
     total = np.zeros((len(cases), len(cases)), np.float32)
     if cases:
         texts = [strip_identifiers(f"{case.problem}\n{case.resolution}") for case in cases]
-        used = [v for n, v in embedder.queries(texts, without=ENGLISH_ONLY).items() if n not in ENGLISH_ONLY]
+        used = embedder.queries(texts, without=ENGLISH_ONLY).values()
         for rows in used:
             total += rows @ rows.T / np.float32(len(used))
     return total

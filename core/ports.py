@@ -76,7 +76,7 @@ class Embedder(Protocol):
     """Changes when the vectors would: stored vectors of another version are embedded anew."""
 
     def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
-        """`without`: embeddings that nobody needs of these texts; they may be left out of what is given."""
+        """`without`: embeddings that nobody needs of these texts; they are left out of what is given."""
         ...
 
     def passages(self, texts: Sequence[str]) -> dict[str, Vectors]: ...

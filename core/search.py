@@ -157,8 +157,8 @@ class Searcher(Generic[E]):
 
     def _ask_anew(self, text: str) -> _Asked:
         """A text with all that is computed from it alone."""
-        embedded = {name: rows[0] for name, rows in self._embedder.queries([text], without=self._unused).items()}
-        vectors = {name: row for name, row in embedded.items() if name not in self._unused and row.any()}
+        embedded = self._embedder.queries([text], without=self._unused)
+        vectors = {name: rows[0] for name, rows in embedded.items() if rows[0].any()}
         words, letters = self._words.scores(text), self._grams.scores(text)
         nearest = {name: dict(hits) for name, hits in self._knowledge.nearest(vectors, self._limit).items()}
         named = {entry_id for hits in nearest.values() for entry_id in hits}

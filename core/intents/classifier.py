@@ -141,30 +141,25 @@ def _logistic(features: Matrix, labels: Matrix) -> _Fit:
     return _Fit(weights, mean, scale)
 
 
-def _used(embedder: Embedder) -> list[str]:
-    """One that reads one language only would set apart the examples in it, whatever they are about."""
-    return [name for name in embedder.dimensions if name not in ENGLISH_ONLY]
-
-
 def _joined(embedder: Embedder, texts: Sequence[str]) -> Matrix:
-    """The embeddings side by side, each by the root of its weight in search: products add up to its score."""
+    """The embeddings side by side, each by the root of its weight in search: products add up to its score.
+
+    One that reads one language only would set apart the texts in it, whatever they are about.
+    """
     vectors = embedder.queries(texts, without=ENGLISH_ONLY)
-    return np.hstack([np.sqrt(WEIGHTS.get(name, 1.0)) * vectors[name].astype(np.float64) for name in _used(embedder)])
+    return np.hstack([np.sqrt(WEIGHTS.get(name, 1.0)) * rows.astype(np.float64) for name, rows in vectors.items()])
 
 
 def _cached(texts: Sequence[str], embedder: Embedder, cache: Path | None) -> Matrix:
     """The texts' vectors, from `cache` where they were made before with this embedder."""
-    used = _used(embedder)
-    key = hashlib.sha256(json.dumps([embedder.version, used, *texts]).encode()).hexdigest()
+    used = {name: width for name, width in embedder.dimensions.items() if name not in ENGLISH_ONLY}
+    key = hashlib.sha256(json.dumps([embedder.version, list(used), *texts]).encode()).hexdigest()
     path = cache / f"{key[:24]}.npz" if cache else None
     if path and path.exists():
         try:
             with path.open("rb") as file, np.load(file) as stored:
                 found: Matrix = stored["vectors"]
-            if (
-                found.shape == (len(texts), sum(embedder.dimensions[name] for name in used))
-                and np.isfinite(found).all()
-            ):
+            if found.shape == (len(texts), sum(used.values())) and np.isfinite(found).all():
                 return found
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
             logger.info("vectores de intenciones ilegibles: se rehacen", extra={"action": "intents_cache_damaged"})

@@ -21,7 +21,7 @@ class HashEmbedder:
         return {name: np.stack([_vector(text, width) for text in texts]) for name, width in self.dimensions.items()}
 
     def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
-        return self.passages(texts)
+        return {name: rows for name, rows in self.passages(texts).items() if name not in without}
 
 
 def _vector(text: str, width: int) -> Vectors:

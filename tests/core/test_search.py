@@ -112,7 +112,7 @@ def test_a_spanish_catalogue_has_no_english_embedding_made() -> None:
 
         def queries(self, texts: Sequence[str], *, without: Collection[str] = ()) -> dict[str, Vectors]:
             self.left.append(without)
-            return super().queries(texts)
+            return super().queries(texts, without=without)
 
     for base in _built(ROWS, Telling(WIDTHS | {"minilm": 16})):
         _searcher(base).search(["the printer has no paper"])
