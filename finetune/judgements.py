@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from core.documents.answers import QuestionTasks
 from core.terminal import Show
 from core.usage import metering
 
@@ -28,12 +29,6 @@ class Judge(Protocol):
     """Of `core.ports.LanguageTasks` what is asked here."""
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]: ...
-
-
-class QuestionTasks(Protocol):
-    """Of `core.documents.answers.QuestionTasks` what is asked here."""
-
-    async def answers(self, question: str, passages: Sequence[str]) -> list[float]: ...
 
 
 class AnswerJudge:

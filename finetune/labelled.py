@@ -59,6 +59,8 @@ class LabelledSet:
     pairs: tuple[Pair, ...]
     examples: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Entry id -> incidents that it solved, none of them among `incidents`; only where there are any."""
+    pairs_alone: bool = False
+    """There is no catalogue but the pairs' own: a question each, and a text that may answer it."""
 
 
 def labelled_folders(directories: Iterable[Path]) -> list[Path]:
@@ -80,7 +82,8 @@ def read_set(folder: Path) -> LabelledSet:
     """
     pairs = tuple(_pairs(folder / PAIRS)) if (folder / PAIRS).exists() else ()
     if not (folder / CORPUS).exists():
-        return LabelledSet(folder.name, {_key(p.solution): p.solution for p in pairs}, _incidents_of(pairs), pairs)
+        entries = {_key(p.solution): p.solution for p in pairs}
+        return LabelledSet(folder.name, entries, _incidents_of(pairs), pairs, pairs_alone=True)
     rows = list(_rows(folder / CORPUS, "id"))
     entries = {str(row["id"]): _entry_text(row) for row in rows}
     examples = {str(row["id"]): tuple(row["examples"]) for row in rows if row.get("examples")}

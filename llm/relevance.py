@@ -52,7 +52,7 @@ class Relevance:
 
     async def __call__(self, incident: str, candidates: Sequence[str]) -> list[float]:
         """log P(sí) - log P(no) for each candidate, or what `read` makes of it, in order."""
-        if self._caller.provider.in_turn:  # what stands first in the prompt is read once for all of them
+        if self._caller.provider.in_turn:  # what the prompts begin with alike is read once
             return [await self._judge(incident, candidate) for candidate in candidates]
         judgements = (self._judge(incident, candidate) for candidate in candidates)
         results = await asyncio.gather(*judgements, return_exceptions=True)

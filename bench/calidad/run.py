@@ -19,7 +19,7 @@ from core.ports import Embedder
 from core.terminal import Show
 from finetune.calibration import Case, SearchedSet, coefficients, searched, with_logits
 from finetune.judgements import LONGEST_TEXT, AnswerJudge, Judgements
-from finetune.labelled import CORPUS, LabelledSet, Pair, labelled_folders, of_split, read_set, sample
+from finetune.labelled import LabelledSet, Pair, labelled_folders, of_split, read_set, sample
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS, ModelTasks
 
@@ -54,12 +54,15 @@ class SetWork:
     rows: list[Searched]
     pairs: list[Pair]
     figures: dict[str, Any]
-    texts: bool = False
-    """Pairs alone, of a question and a text: the judge of documents is asked about them too."""
 
     def first(self, count: int) -> list[Searched]:
         """So many that found anything."""
         return [row for row in self.rows if row.found][:count]
+
+    @property
+    def texts(self) -> list[Pair]:
+        """Of a set of pairs alone its pairs: the judge of documents is asked about them too."""
+        return self.pairs if self.labelled.pairs_alone else []
 
     def cases(self) -> list[Case]:
         """Every candidate of every incident."""
@@ -130,7 +133,7 @@ async def _tasks(
     scored = written.missing(
         (r.incident.text, r.found[0].entry.embed_text) for w in works for r in w.first(plan.written)
     )
-    answered = answers.missing((p.incident, p.solution) for w in works if w.texts for p in w.pairs)
+    answered = answers.missing((p.incident, p.solution) for w in works for p in w.texts)
     if plan.cache_only:
         yield CachedTasks(judgements, None)
         return
@@ -153,8 +156,7 @@ def _prepare(
     found = measure_search(many, catalogue, simple, embedder.dimensions, plan.seed, bar)
     figures = {"entradas": len(labelled.entries)} | found
     pairs = sample_pairs(labelled, plan.pairs, plan.seed)
-    texts = not (folder / CORPUS).exists()
-    return SetWork(labelled, catalogue, simple, search_sample(few, catalogue), pairs, figures, texts)
+    return SetWork(labelled, catalogue, simple, search_sample(few, catalogue), pairs, figures)
 
 
 def _fits(
@@ -192,5 +194,5 @@ def _judged(
         "ajuste": source,
         "juicio": measure_candidates(cases, fit),
         "pares": measure_pairs(work.pairs, judgements),
-        "pares_documentos": measure_pairs(work.pairs, answers) if work.texts else None,
+        "pares_documentos": measure_pairs(work.texts, answers),
     }

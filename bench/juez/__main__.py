@@ -70,7 +70,7 @@ async def measure(plan: Plan, settings: Settings, embedder: Embedder, bar: Show 
     """All figures, ready for JSON. Raises `UsageError`, `DependencyError`, and `StageError` of a failing model."""
     asked = {file: variant for variant in (*plan.variants, *((PRODUCT, ORDER) if plan.margin else ()))
              for file in variant.files}  # fmt: skip
-    kept = Kept(plan.cache, model_name(settings), {file: variant.questions for file, variant in asked.items()})
+    kept = Kept(plan.cache, model_name(settings), asked)
     sets = []
     folders = labelled_folders(plan.folders)
     for number, folder in enumerate(folders, 1):
@@ -101,7 +101,7 @@ async def _judges(plan: Plan, settings: Settings, asked: dict[Path, Variant]) ->
         yield {}
         return
     async with open_judge(settings) as provider:
-        yield {file: PromptJudge(provider, file, v.read, questions=v.questions) for file, v in asked.items()}
+        yield {file: PromptJudge(provider, file, variant) for file, variant in asked.items()}
 
 
 async def _second_opinion(

@@ -16,7 +16,7 @@ from core.reason import Reason
 from core.terminal import Show
 from finetune.calibration import sampled, searched
 from finetune.judgements import Judgements
-from finetune.labelled import CORPUS, REMOVED, LabelledIncident, LabelledSet, read_set
+from finetune.labelled import REMOVED, LabelledIncident, LabelledSet, read_set
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def prepare(folder: Path, embedder: Embedder, limit: int, incidents: int, pairs:
     So the judgements made for the calibration serve here. A folder of pairs alone is asked about its pairs.
     """
     whole = read_set(folder)
-    if whole.pairs and not (folder / CORPUS).exists():
+    if whole.pairs_alone:
         chosen = sample_pairs(whole, pairs, seed)
         return JudgedSet(whole.name, True, (), [Item(p.incident, p.solution, p.label, True) for p in chosen])
     labelled = sampled(folder, seed)

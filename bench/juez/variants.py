@@ -70,9 +70,10 @@ VARIANTS: Final[Mapping[str, Variant]] = {
 class PromptJudge:
     """The product's judge over one prompt file; `finetune.judgements.Judge`."""
 
-    def __init__(self, provider: Provider, file: Path, read: Reading, *, questions: bool = False) -> None:
-        names = ANSWER_NAMES if questions else INCIDENT_NAMES
-        self._relevance = Relevance(file, Caller(provider, None), names, read)
+    def __init__(self, provider: Provider, file: Path, variant: Variant) -> None:
+        """`variant`: one that `file` is of."""
+        names = ANSWER_NAMES if variant.questions else INCIDENT_NAMES
+        self._relevance = Relevance(file, Caller(provider, None), names, variant.read)
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
         """As `Relevance`."""
@@ -82,11 +83,11 @@ class PromptJudge:
 class Kept:
     """The judgements of every prompt file by one model, in one cache."""
 
-    def __init__(self, path: Path, model: str, files: Mapping[Path, bool]) -> None:
-        """`files`: whether each asks whether a text answers a question: a text is read further than an entry."""
+    def __init__(self, path: Path, model: str, files: Mapping[Path, Variant]) -> None:
+        """`files`: each with a variant that it is of. A text that may answer is read further than an entry."""
         self._by_file = {
-            file: Judgements(path, Prompt.load(file).version, model, LONGEST_TEXT if questions else LONGEST)
-            for file, questions in files.items()
+            file: Judgements(path, Prompt.load(file).version, model, LONGEST_TEXT if variant.questions else LONGEST)
+            for file, variant in files.items()
         }
 
     def of(self, file: Path) -> Judgements:
