@@ -55,6 +55,7 @@ weights: $(STAMP)
 	fi; exit $$status
 
 demo: setup ## build the knowledge base and work the demo queue with the real embedded model
+	$(BIN)/python -m core.judgement etiquetar api/mocks/data/etiquetas.csv
 	$(BIN)/python batch.py
 	$(BIN)/python main.py
 

@@ -83,13 +83,30 @@ def open_incidents(now: datetime) -> list[dict[str, Any]]:
 
 
 def closed_incidents(now: datetime) -> list[dict[str, Any]]:
-    """The closed incidents, dates counted back from `now`."""
-    return [_dated(item, now) for item in _read("cerradas.json")]
+    """The closed incidents, dates counted back from `now`: the last weeks', then those of the year before."""
+    return [_dated(item, now) for item in (*_read("cerradas.json"), *map(_closed_long_ago, _read("historial.json")))]
+
+
+def _closed_long_ago(told: dict[str, str]) -> dict[str, Any]:
+    """A line of `historial.json` as the desk keeps an incident: entered, and closed by a technician."""
+    entered = {"Fecha": told["apertura"], "Autor": told["solicitante"], "estado": "Abierta", "detalle": "Alta."}
+    closed = {"Fecha": told["cierre"], "Autor": "Soporte 1", "estado": "Cerrada", "detalle": "Cerrada."}
+    entered |= {"CodigoResolucion": "", "NotasResolucion": ""}
+    closed |= {"CodigoResolucion": "RESUELTA", "NotasResolucion": told["nota"]}
+    where = {"buzonComentario": told["buzon"], "buzonAsignado": told["buzon"]}
+    kept = ("codIncidencia", "buzon", "titulo", "solicitante", "apertura", "prioridad", "descripcion")
+    return {key: told[key] for key in kept} | {"estado": "Cerrada", "historial": [entered | where, closed | where]}
 
 
 def policies(now: datetime) -> list[dict[str, Any]]:
     """The policies that the demo system knows, dates counted back from `now`."""
     return [_dated(item, now) for item in _read("polizas.json")]
+
+
+@cache
+def past_rows() -> dict[str, str]:
+    """code -> DESCRIPCION of the row that the desk's people say it was, for the incidents of the year before."""
+    return {told["codIncidencia"]: told["fila"] for told in _read("historial.json") if told["fila"]}
 
 
 @cache
@@ -101,6 +118,6 @@ def expected() -> dict[str, Expected]:
 
 @cache
 def expected_closed() -> dict[str, ExpectedClosed]:
-    """code -> what maintenance should make of it, for every closed incident of the demo."""
+    """code -> what maintenance should make of it, for every incident closed in the last weeks."""
     outcomes = [ExpectedClosed.model_validate(item) for item in _read("cerradas_esperado.json")]
     return {outcome.code: outcome for outcome in outcomes}

@@ -43,7 +43,8 @@ def label(settings: Settings, path: Path, *, strict: bool) -> int:
         _say(
             f"  {taken.acted} de decisiones llevadas a cabo o propuestas: cuentan para el umbral y para recalibrar\n"
             f"  {taken.left} de decisiones que quedaron para una persona: cuentan para recalibrar\n"
-            f"  {taken.waiting} sin ninguna decisión nuestra: contarán si la incidencia se decide con esa fila"
+            f"  {taken.waiting} sin ninguna decisión nuestra: contarán si la incidencia se decide con esa fila, y\n"
+            "  desde el próximo `python batch.py` la incidencia, si está cerrada, es un ejemplo de su fila"
         )
     return int(bool(problems))
 
