@@ -24,7 +24,7 @@ from core.files import write_whole
 from core.privacy import strip_identifiers
 from core.terminal import Show, progress_bar
 from finetune.calibration import EMBEDDING_MODELS
-from finetune.judgements import JUDGE, AnswerJudge, Judgements
+from finetune.judgements import AnswerJudge, Judgements, judge_of
 from finetune.questions import Question, Remembering, loaded, read_questions
 from llm import native
 from llm.embed import E5Use
@@ -159,7 +159,7 @@ def fit(cases: Sequence[Case], judgements: Judgements, embeddings: str, prompt: 
     low, high = (round(float(v), 3) for v in np.percentile(logits, [1, 99]))
     return {
         "embeddings": embeddings,
-        "judge": JUDGE,
+        "judge": judge_of("answers"),
         "prompt": prompt,
         "intercept": round(intercept, 4),
         "logit": round(float(weights[-1]), 4),
@@ -195,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _work(cache: Path, output: Path, *, judged: bool) -> None:
     native.tame_thread_pools()
     prompt = Prompt.load(PROMPTS / "answers.md").version
-    judgements = Judgements(cache, prompt, JUDGE)
+    judgements = Judgements(cache, prompt, judge_of("answers"))
     questions = read_questions(HERE / "preguntas.jsonl")
     fits = []
     with progress_bar() as bar:

@@ -15,14 +15,22 @@ from typing import Any, Protocol
 from core.documents.answers import QuestionTasks
 from core.terminal import Show
 from core.usage import metering
+from llm.adapter import named, shipped
+from llm.weights import FILE_NAME, SHA256
 
-JUDGE = "qwen2.5-coder-1.5b-instruct-q4_k_m"
+JUDGE = Path(FILE_NAME).stem
+"""The embedded model, as it judges whatever no adapter of ours was made for."""
 FIRST_PROMPT = "5f6463677301"
 """Lines without `prompt` and `model` were made with this version and `JUDGE`."""
 LONGEST = 700
 """Characters of an entry that the judge reads: entries of a catalogue are shorter, those of public sets are not."""
 LONGEST_TEXT = 4000
 """Of a text that may answer a question: the answer can stand at its end."""
+
+
+def judge_of(task: str) -> str:
+    """The embedded model's name as it does `task`, without loading it."""
+    return named(JUDGE, task, shipped(SHA256))
 
 
 class Judge(Protocol):

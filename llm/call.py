@@ -79,7 +79,7 @@ class Caller:
             time=datetime.now(UTC).isoformat(timespec="milliseconds"),
             module=prompt.task,
             provider=self.provider.name,
-            model=self.provider.model_name,
+            model=self.provider.named(prompt.task),
             prompt=prompt.source,
             input=json.dumps([_plain(message) for message in asked], ensure_ascii=False),
             output=None,

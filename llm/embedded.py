@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,13 +31,15 @@ class EmbeddedChat(BaseChatModel):
     """One model, one slot, one call at a time.
 
     Keyword arguments of a call: `json_schema` (constrains the reply), `max_tokens`, `logprobs` (top 40 of each token,
-    in the OpenAI shape under `response_metadata["logprobs"]`).
+    in the OpenAI shape under `response_metadata["logprobs"]`), `adapter` (one of `adapters`, for this call alone).
     """
 
     path: Path
     context_tokens: int = 4096
     time_limit: float = 120.0
     """Seconds that one reply may be generated for."""
+    adapters: Mapping[str, Path] = {}
+    """Name -> LoRA file of this model's."""
 
     _server: "Server" = PrivateAttr()
     _client: httpx.Client = PrivateAttr()
@@ -65,6 +68,10 @@ class EmbeddedChat(BaseChatModel):
         params.warmup = False
         params.verbosity = -1
         params.n_gpu_layers = 0
+        if self.adapters:
+            from xllamacpp import CommonAdapterLoraInfo
+
+            params.lora_adapters = [CommonAdapterLoraInfo(str(path), 0.0) for path in self.adapters.values()]
         params.hostnames = ["127.0.0.1"]
         params.api_keys = [key]
         params.ui = False
@@ -120,6 +127,10 @@ class EmbeddedChat(BaseChatModel):
             request["stop"] = stop
         if options.get("logprobs"):
             request |= {"logprobs": True, "top_logprobs": 40}
+        if self.adapters:
+            # Every call says it of every adapter: what a call leaves unsaid, llama.cpp takes from its prefix cache.
+            wanted = options.get("adapter")
+            request["lora"] = [{"id": n, "scale": float(name == wanted)} for n, name in enumerate(self.adapters)]
         if schema := options.get("json_schema"):
             request["response_format"] = {
                 "type": "json_schema",

@@ -14,6 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from core.errors import Retryable, StageError, Terminal
 from core.ports import Capabilities
 from core.reason import Reason
+from llm.adapter import Adapter, named
 
 JSONSchema = Mapping[str, Any]
 
@@ -60,6 +61,8 @@ class Provider:
     """Keyword arguments of a call for a reply in this JSON schema of at most so many tokens; cached by no one."""
     judged: dict[str, Any]
     """Keyword arguments of a call for one token with log-probabilities."""
+    adapters: Mapping[str, Adapter] = field(default_factory=dict)
+    """Task -> the weights of ours that judge it."""
     prepare_schema: Callable[[JSONSchema], JSONSchema] = field(default=lambda schema: schema)
     """A schema in the dialect that the provider takes; called once per task."""
     failures: tuple[type[Exception], ...] = (httpx.HTTPError, ConnectionError)
@@ -79,6 +82,14 @@ class Provider:
     check: Callable[[], Awaitable[None]] = _nothing_to_reach
     """Raises `DependencyError` unless the server answers and has the model."""
     aclose: Callable[[], Awaitable[None]] = _nothing_to_reach
+
+    def judgement(self, task: str) -> dict[str, Any]:
+        """`judged`, for a task of this name."""
+        return self.judged | ({"adapter": task} if task in self.adapters else {})
+
+    def named(self, task: str) -> str:
+        """The model's name as it does this task."""
+        return named(self.model_name, task, self.adapters)
 
     async def fits(self, messages: list[BaseMessage], max_tokens: int) -> bool:
         """Whether prompt and reply have room together. Raises one of `failures` when the count itself fails."""

@@ -6,9 +6,10 @@ import langsmith
 from config import Settings
 from core.errors import UsageError
 from core.ports import Capabilities
+from llm.adapter import shipped
 from llm.model import Provider, explain_network
 from llm.ollama_server import open_ollama
-from llm.weights import ready_model
+from llm.weights import SHA256, ready_model
 
 __all__ = ["Provider", "open_provider"]
 
@@ -32,9 +33,15 @@ def open_provider(settings: Settings) -> Provider:
 def _open_embedded(settings: Settings) -> Provider:
     """One model in this process; llama.cpp is imported only here."""
     path = ready_model(settings.directorio_estado / "models", settings.llm_gguf)
+    adapters = {} if settings.llm_gguf else shipped(SHA256)
     from llm.embedded import EmbeddedChat
 
-    chat = EmbeddedChat(path=path, context_tokens=settings.llm_contexto, time_limit=settings.llm_timeout)
+    chat = EmbeddedChat(
+        path=path,
+        context_tokens=settings.llm_contexto,
+        time_limit=settings.llm_timeout,
+        adapters={task: adapter.path for task, adapter in adapters.items()},
+    )
 
     async def aclose() -> None:
         chat.close()
@@ -50,6 +57,7 @@ def _open_embedded(settings: Settings) -> Provider:
         count_tokens=chat.count_tokens,
         structured=lambda schema, max_tokens: {"json_schema": schema, "max_tokens": max_tokens},
         judged={"max_tokens": 1, "logprobs": True},
+        adapters=adapters,
         failures=(httpx.HTTPError, ValueError, KeyError, TypeError),
         explain=explain_network,
         concurrency=1,

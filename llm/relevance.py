@@ -13,9 +13,9 @@ from core.reason import Reason
 from llm.call import Caller
 from llm.prompt import Prompt
 
-_YES: Final = frozenset({"s", "sí", "si", "sì", "yes", "y"})
+YES: Final = frozenset({"s", "sí", "si", "sì", "yes", "y"})
 """«sí» may be cut in two, so its first letter counts too."""
-_NO: Final = frozenset({"n", "no"})
+NO: Final = frozenset({"n", "no"})
 _EDGES: Final = " \t\n▁Ġ\"'«».:*�"
 """White space, vocabularies' marks for it, signs, and the half of a letter cut in two."""
 
@@ -65,7 +65,9 @@ class Relevance:
 
     async def _judge(self, incident: str, candidate: str) -> float:
         messages = self._prompt.render(**dict(zip(self._names, (incident, candidate), strict=True)))
-        reply = await self._caller.ask(self._prompt, messages, self._caller.provider.judged, judge=True)
+        reply = await self._caller.ask(
+            self._prompt, messages, self._caller.provider.judgement(self._prompt.task), judge=True
+        )
         try:
             logit = self._read(first_token(reply.message))
         except Terminal as error:
@@ -102,14 +104,19 @@ def _field(item: Any, name: str) -> Any:
     return item.get(name) if isinstance(item, Mapping) else getattr(item, name, None)
 
 
+def reads(token: str, side: frozenset[str]) -> bool:
+    """Whether a first token counts as `YES`, or as `NO`."""
+    return token.strip(_EDGES).casefold() in side
+
+
 def yes_no_logit(tokens: Mapping[str, float]) -> float:
     """log P(sí) - log P(no), all spellings added up. A side that is not listed is as likely as it could still be.
 
     That is: no likelier than the least likely token listed, nor than all the unlisted together; at least `LOWEST`.
     Raises `Terminal(MODEL_UNPARSEABLE)` when neither is listed.
     """
-    yes = [logprob for token, logprob in tokens.items() if token.strip(_EDGES).casefold() in _YES]
-    no = [logprob for token, logprob in tokens.items() if token.strip(_EDGES).casefold() in _NO]
+    yes = [logprob for token, logprob in tokens.items() if reads(token, YES)]
+    no = [logprob for token, logprob in tokens.items() if reads(token, NO)]
     if not yes and not no:
         raise Terminal(Reason.MODEL_UNPARSEABLE, "el modelo no responde «sí» ni «no»")
     rest = 1.0 - math.fsum(math.exp(min(logprob, 0.0)) for logprob in tokens.values())

@@ -35,7 +35,7 @@ class ModelTasks:
         slots: Slots = unlimited,
     ) -> None:
         self.capabilities = provider.capabilities
-        self.model_name = provider.model_name
+        self.model_name = provider.named("relevance")
         self.concurrency = provider.concurrency
         self._history = history
         caller = Caller(provider, history, slots)

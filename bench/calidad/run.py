@@ -18,7 +18,7 @@ from core.judgement import Calibration, load_calibration
 from core.ports import Embedder
 from core.terminal import Show
 from finetune.calibration import Case, SearchedSet, coefficients, searched, with_logits
-from finetune.judgements import LONGEST_TEXT, AnswerJudge, Judgements
+from finetune.judgements import LONGEST, LONGEST_TEXT, AnswerJudge, Judgements
 from finetune.labelled import LabelledSet, Pair, labelled_folders, of_split, read_set, sample
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS, ModelTasks
@@ -76,11 +76,10 @@ async def measure(
 
     Raises `UsageError`, `DependencyError`, and `StageError` of a failing model.
     """
-    prompt = Prompt.load(PROMPTS / "relevance.md").version
-    judge = model_name(settings)
-    judgements = Judgements(plan.cache, prompt, judge)
-    written = Judgements(plan.cache, Prompt.load(WRITTEN_PROMPT).version, judge)
-    answers = Judgements(plan.cache, Prompt.load(PROMPTS / "answers.md").version, judge, LONGEST_TEXT)
+    prompt, judge = Prompt.load(PROMPTS / "relevance.md").version, model_name(settings)
+    judgements = _kept(plan, settings, PROMPTS / "relevance.md")
+    written = _kept(plan, settings, WRITTEN_PROMPT)
+    answers = _kept(plan, settings, PROMPTS / "answers.md", LONGEST_TEXT)
     works = [_prepare(folder, plan, settings, embedder, minilm, bar) for folder in labelled_folders(plan.folders)]
     shipped = load_calibration(settings.embedding_model)
     rules = Rules(settings.critic_approval_threshold, plan.retries, settings.candidatos_juicio)
@@ -113,6 +112,12 @@ async def measure(
         "conjuntos": {w.labelled.name: w.figures for w in works},
         "total": total(compared, decided, rules.threshold, plan.trials, plan.seed),
     }
+
+
+def _kept(plan: Plan, settings: Settings, file: Path, longest: int = LONGEST) -> Judgements:
+    """What was judged with this prompt so far, by the model as it does the prompt's task."""
+    prompt = Prompt.load(file)
+    return Judgements(plan.cache, prompt.version, model_name(settings, prompt.task), longest)
 
 
 @asynccontextmanager

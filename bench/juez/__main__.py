@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +71,7 @@ async def measure(plan: Plan, settings: Settings, embedder: Embedder, bar: Show 
     """All figures, ready for JSON. Raises `UsageError`, `DependencyError`, and `StageError` of a failing model."""
     asked = {file: variant for variant in (*plan.variants, *((PRODUCT, ORDER) if plan.margin else ()))
              for file in variant.files}  # fmt: skip
-    kept = Kept(plan.cache, model_name(settings), asked)
+    kept = Kept(plan.cache, partial(model_name, settings), asked)
     sets = []
     folders = labelled_folders(plan.folders)
     for number, folder in enumerate(folders, 1):

@@ -1,7 +1,7 @@
 """The variants of the judge: a prompt file each, or the mean of two."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -83,10 +83,16 @@ class PromptJudge:
 class Kept:
     """The judgements of every prompt file by one model, in one cache."""
 
-    def __init__(self, path: Path, model: str, files: Mapping[Path, Variant]) -> None:
-        """`files`: each with a variant that it is of. A text that may answer is read further than an entry."""
+    def __init__(self, path: Path, model: Callable[[str], str], files: Mapping[Path, Variant]) -> None:
+        """`model`: a task -> the model's name as it does it. `files`: each with a variant that it is of.
+
+        A text that may answer is read further than an entry.
+        """
+        prompts = {file: Prompt.load(file) for file in files}
         self._by_file = {
-            file: Judgements(path, Prompt.load(file).version, model, LONGEST_TEXT if variant.questions else LONGEST)
+            file: Judgements(
+                path, prompts[file].version, model(prompts[file].task), LONGEST_TEXT if variant.questions else LONGEST
+            )
             for file, variant in files.items()
         }
 

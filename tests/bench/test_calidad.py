@@ -21,7 +21,7 @@ from bench.synthetic import HashEmbedder
 from config import Settings, load_settings
 from core.judgement import Calibration
 from core.ports import Capabilities, Vectors
-from finetune.judgements import JUDGE
+from finetune.judgements import JUDGE, judge_of
 from llm.model import Provider
 from llm.scripted import Said, Script, scripted_provider
 from tests.labelled_folder import TOPICS, write_set
@@ -224,7 +224,7 @@ def test_incidents_taken_out_are_told_apart_from_the_source_s_own() -> None:
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({"llm_provider": "embedded"}, JUDGE),
+        ({"llm_provider": "embedded"}, judge_of("relevance")),
         ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1"}, "gemma3"),
         ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1", "llm_model": "otro"}, "otro"),
     ],

@@ -207,7 +207,7 @@ def test_both_ways_is_the_mean_and_costs_both(tmp_path: Path) -> None:
             {"prompt": PRODUCT.version, "model": JUDGE, "incident": "i", "entry": "otra", "logit": 1.0},
         ],
     )  # fmt: skip
-    kept = Kept(path, JUDGE, dict.fromkeys(both.files, both))
+    kept = Kept(path, lambda task: JUDGE, dict.fromkeys(both.files, both))
     found = kept.get(both, "i", "e")
     assert found is not None
     assert (found.logit, found.tokens, found.seconds) == (2.0, 12, 3.0)

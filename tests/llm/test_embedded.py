@@ -56,7 +56,9 @@ def _params() -> SimpleNamespace:
 @pytest.fixture
 def chat(monkeypatch: pytest.MonkeyPatch) -> Iterator[EmbeddedChat]:
     module = ModuleType("xllamacpp")
-    module.__dict__.update(Server=FakeServer, CommonParams=_params, llama_load_mode=LoadMode)
+    module.__dict__.update(
+        Server=FakeServer, CommonParams=_params, llama_load_mode=LoadMode, CommonAdapterLoraInfo=lambda *given: given
+    )
     monkeypatch.setitem(sys.modules, "xllamacpp", module)
     opened = EmbeddedChat(path=Path("modelo.gguf"), context_tokens=2048, time_limit=7.5)
     yield opened
@@ -178,3 +180,19 @@ def test_a_count_that_fails_is_an_error(chat: EmbeddedChat) -> None:
         service.post("/tokenize").respond(500)
         with pytest.raises(httpx.HTTPStatusError):
             chat.count_tokens("unas palabras")
+
+
+def test_every_call_says_which_adapter_it_takes_on(monkeypatch: pytest.MonkeyPatch, chat: EmbeddedChat) -> None:
+    adapters = {"otro": Path("otro.gguf"), "relevance": Path("relevance.gguf")}
+    tuned = EmbeddedChat(path=Path("modelo.gguf"), adapters=adapters)
+    assert _server(tuned).params.lora_adapters == [("otro.gguf", 0.0), ("relevance.gguf", 0.0)]
+    for options in ({"adapter": "relevance"}, {}):
+        tuned.invoke([HumanMessage("hola")], **options)
+    told = [request["lora"] for request in _server(tuned).requests]
+    assert told == [
+        [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 1.0}],
+        [{"id": 0, "scale": 0.0}, {"id": 1, "scale": 0.0}],
+    ]
+    tuned.close()
+    chat.invoke([HumanMessage("hola")])
+    assert "lora" not in _server(chat).requests[-1]

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -56,3 +57,15 @@ async def test_what_does_not_fit_is_found_by_an_exact_count(provider: Provider) 
     with pytest.raises(Terminal) as caught:
         await ModelTasks(provider).judge(text, ["a"])
     assert caught.value.reason is Reason.PROMPT_TOO_LONG
+
+
+async def test_a_judgement_takes_the_adapter_on_and_nothing_after_it_does(provider: Provider) -> None:
+    incident, rows = "La impresora de la planta no imprime nada.", ["IMPRESIÓN: La impresora figura sin conexión"]
+    tuned, bare = ModelTasks(provider), ModelTasks(replace(provider, adapters={}))
+    assert tuned.model_name != bare.model_name
+    [before] = await bare.judge(incident, rows)
+    [judged] = await tuned.judge(incident, rows)
+    [after] = await bare.judge(incident, rows)  # the same words as before: the prefix cache must not answer for it
+    # What the prefix cache already holds is computed in other batches: the same logit to .03, measured.
+    assert after == pytest.approx(before, abs=0.05)
+    assert abs(judged - before) > 0.15
