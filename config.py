@@ -198,7 +198,7 @@ class Settings(BaseSettings):
 
     # The judgement
     critic_approval_threshold: int = Field(
-        65,
+        75,
         ge=0,
         le=100,
         description="Aprobación mínima (0–100) para actuar sin una persona.",

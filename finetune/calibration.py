@@ -29,7 +29,7 @@ from core.ports import Embedder
 from core.privacy import strip_identifiers
 from core.search import Candidate, Searcher
 from core.terminal import progress_bar
-from finetune.judgements import JUDGE, LONGEST, Judgements
+from finetune.judgements import LONGEST, Judgements, judge_of
 from finetune.labelled import LabelledIncident, LabelledSet, labelled_folders, of_split, read_set, sample
 from finetune.model_registry import told
 from llm.embed import E5Use
@@ -47,7 +47,7 @@ SAMPLE = {"with": 40, "without": 20, "removed": 20}
 """Incidents per set: with a right entry, without one, with it taken out."""
 CANDIDATES = 3
 EMBEDDING_MODELS = get_args(Settings.model_fields["embedding_model"].annotation)
-JUDGED_FROM = 65
+JUDGED_FROM = 75
 """The approval within reach from which the pipeline, as it ships, asks the judge at all."""
 
 
@@ -210,7 +210,7 @@ def left_out(cases: Sequence[Case]) -> dict[str, Any]:
     for group in groups:
         here = np.array([case.group == group for case in cases])
         figures[group] = {"auc": round(float(roc_auc_score(truth[here], chance[here])), 3)}
-    figures["umbral"] = {str(t): _at_threshold(cases, chance, t / 100) for t in (50, 65, 80, 90)}
+    figures["umbral"] = {str(t): _at_threshold(cases, chance, t / 100) for t in (50, 65, 75, 80, 90)}
     return figures
 
 
@@ -312,14 +312,15 @@ def main(arguments: list[str] | None = None) -> int:
         "incidents": sum(len(s.incidents) for s in sets),
     }
     prompt = Prompt.load(PROMPTS / "relevance.md").version
-    judgements = Judgements(options.juicios, prompt, JUDGE)
+    judge = judge_of("relevance")
+    judgements = Judgements(options.juicios, prompt, judge)
     fits = []
     for embeddings in options.vectores:
         embedder = E5Use(embeddings.split("+"))
         cases = [case for labelled in sets for case in search_set(labelled, embedder)]
         judged = asyncio.run(judge_cases(cases, judgements))
         fitted = how | {"pairs": len(judged), "left_out": left_out(judged)}
-        made = coefficients(judged, embeddings, JUDGE, prompt)
+        made = coefficients(judged, embeddings, judge, prompt)
         fits.append(made | {"fitted": fitted | {"distribution": distribution(judged, made)}})
         print(json.dumps(fitted, ensure_ascii=False, indent=1))
     text = json.dumps({"fits": fits}, ensure_ascii=False, indent=1) + "\n"

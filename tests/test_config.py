@@ -14,7 +14,7 @@ from core.errors import UsageError
 def test_nothing_set_means_the_embedded_default() -> None:
     settings = load_settings()
     assert settings.provider == "embedded"
-    assert settings.critic_approval_threshold == 65
+    assert settings.critic_approval_threshold == 75
     assert settings.max_retries_critic == 2
     assert settings.directorio_estado == Path("var")
     assert settings.vector_db_url is None

@@ -213,7 +213,7 @@ def test_it_works_the_queue_shows_and_reports(
     [report] = (folders / "r" / "reportes").iterdir()
     content = json.loads(report.read_text("utf-8"))
     assert content["resumen"]["modelo"] == "scripted"
-    assert content["resumen"]["umbral"] == 65
+    assert content["resumen"]["umbral"] == 75
     assert {r["codIncidencia"]: r["resultado"] for r in content["incidencias"]} == {
         "INC-1": "automatica",
         "INC-2": "humano",
@@ -239,7 +239,7 @@ def _outcomes(settings: Settings, count: int, approval: int, judge: str = "scrip
     ("judge", "threshold", "told"),
     [
         pytest.param("scripted", 100, "certificado: 0 equivocadas en 60; riesgo de 4.9 % como mucho", id="certified"),
-        pytest.param("otro", 65, "sin certificar: no hay resultados etiquetados que valgan", id="nothing usable"),
+        pytest.param("otro", 75, "sin certificar: no hay resultados etiquetados que valgan", id="nothing usable"),
     ],
 )
 def test_the_allowed_risk_sets_the_threshold_of_the_run(
@@ -255,7 +255,7 @@ def test_the_allowed_risk_sets_the_threshold_of_the_run(
     assert main.main([]) == 0
     shown = " ".join(capsys.readouterr().out.split())
     assert f"Umbral: {threshold}, {told}" in shown
-    assert ("RIESGO_MAXIMO=0.05 no está garantizado" in shown) is (threshold == 65)
+    assert ("RIESGO_MAXIMO=0.05 no está garantizado" in shown) is (threshold == 75)
     [report] = (folders / "r" / "reportes").iterdir()
     summary = json.loads(report.read_text("utf-8"))["resumen"]
     assert summary["umbral"] == threshold

@@ -48,4 +48,4 @@ def test_the_metrics_take_it_as_their_reference() -> None:
 
 def test_nothing_that_could_pass_leaves_nothing() -> None:
     assert distribution([_case(-9.0, 0.0)], FIT) == {}
-    assert JUDGED_FROM == 65
+    assert JUDGED_FROM == 75
