@@ -47,7 +47,7 @@ SAMPLE = {"with": 40, "without": 20, "removed": 20}
 """Incidents per set: with a right entry, without one, with it taken out."""
 CANDIDATES = 3
 EMBEDDING_MODELS = get_args(Settings.model_fields["embedding_model"].annotation)
-JUDGED_FROM = 75
+JUDGED_FROM = int(Settings.model_fields["critic_approval_threshold"].default)
 """The approval within reach from which the pipeline, as it ships, asks the judge at all."""
 
 

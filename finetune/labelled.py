@@ -84,9 +84,9 @@ def read_set(folder: Path) -> LabelledSet:
     if not (folder / CORPUS).exists():
         entries = {_key(p.solution): p.solution for p in pairs}
         return LabelledSet(folder.name, entries, _incidents_of(pairs), pairs, pairs_alone=True)
-    rows = list(_rows(folder / CORPUS, "id"))
-    entries = {str(row["id"]): _entry_text(row) for row in rows}
-    examples = {str(row["id"]): tuple(row["examples"]) for row in rows if row.get("examples")}
+    found = list(rows(folder / CORPUS, "id"))
+    entries = {str(row["id"]): _entry_text(row) for row in found}
+    examples = {str(row["id"]): tuple(row["examples"]) for row in found if row.get("examples")}
     incidents = tuple(_incidents(folder / QUERIES, entries)) if (folder / QUERIES).exists() else ()
     return LabelledSet(folder.name, entries, incidents, pairs, examples)
 
@@ -109,7 +109,7 @@ def sample(labelled: LabelledSet, seed: int, solved: int, unsolved: int, removed
 
 
 def _incidents(path: Path, entries: dict[str, str]) -> Iterator[LabelledIncident]:
-    for row in _rows(path, "id", "text", "relevant"):
+    for row in rows(path, "id", "text", "relevant"):
         if row.get("split") == _EXAMPLE:
             continue
         unknown = [i for i in row["relevant"] if i not in entries]
@@ -133,7 +133,7 @@ def _incidents_of(pairs: Iterable[Pair]) -> tuple[LabelledIncident, ...]:
 
 
 def _pairs(path: Path) -> Iterator[Pair]:
-    for row in _rows(path, "incident", "solution", "label"):
+    for row in rows(path, "incident", "solution", "label"):
         yield Pair(row["incident"], row["solution"], int(bool(row["label"])), row.get("kind") or "gold")
 
 
@@ -142,7 +142,8 @@ def _entry_text(row: dict[str, Any]) -> str:
     return row.get("text") or ": ".join(filter(None, [row.get("title"), " | ".join(row.get("examples") or [])]))
 
 
-def _rows(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
+def rows(path: Path, *needed: str) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON-lines file. Raises `UsageError` naming the line that is none, or lacks one of `needed`."""
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):

@@ -20,11 +20,9 @@ from core.spans import add_span
 from core.usage import Usage, count
 from llm.history import Call, History
 from llm.model import Provider
-from llm.prompt import Prompt
+from llm.prompt import ROLES, Prompt
 
 logger = logging.getLogger(__name__)
-
-_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 @dataclass(frozen=True)
@@ -200,7 +198,7 @@ def _without_personal_data(call: Call) -> Call:
 
 def _plain(message: BaseMessage) -> dict[str, object]:
     """A message as the history keeps it: pictures by their hash only."""
-    role = _ROLES[message.type]
+    role = ROLES[message.type]
     if isinstance(message.content, str):
         return {"role": role, "content": message.content}
     return {"role": role, "content": [_plain_block(block) for block in message.content]}

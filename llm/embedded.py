@@ -18,13 +18,12 @@ from pydantic import PrivateAttr
 from core.errors import Retryable, Terminal
 from core.reason import Reason
 from llm import native
+from llm.prompt import ROLES
 
 if TYPE_CHECKING:
     from xllamacpp import CommonParams, Server
 
 logger = logging.getLogger(__name__)
-
-_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 class EmbeddedChat(BaseChatModel):
@@ -117,7 +116,7 @@ class EmbeddedChat(BaseChatModel):
 
     def _request(self, messages: list[BaseMessage], stop: list[str] | None, options: dict[str, Any]) -> dict[str, Any]:
         request: dict[str, Any] = {
-            "messages": [{"role": _ROLES[m.type], "content": m.text} for m in messages],
+            "messages": [{"role": ROLES[m.type], "content": m.text} for m in messages],
             "max_tokens": options.get("max_tokens", 256),
             "temperature": options.get("temperature", 0),
             "seed": 1,

@@ -27,6 +27,9 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 
 from core.errors import UsageError
 
+ROLES = {"system": "system", "human": "user", "ai": "assistant"}
+"""LangChain's types of message -> the roles of chat templates and of the OpenAI shape."""
+
 _KEYS = ("task", "description", "variables", "max_tokens")
 _SECTIONS = ("sistema", "usuario")
 _BRACES = re.compile(r"\{\{|\}\}|\{([a-z][a-z_]*)\}|[{}]")

@@ -34,8 +34,9 @@ def attach(base: Base, first: int, rank: int, seed: int) -> dict[tuple[int, str]
 
     torch.manual_seed(seed)
     found: dict[tuple[int, str], Any] = {}
-    for number, layer in enumerate(base.layers):
-        for name in ADAPTED if number >= first else ():
+    for number in range(first, len(base.layers)):
+        layer = base.layers[number]
+        for name in ADAPTED:
             block = layer.mlp if hasattr(layer.mlp, name) else layer.self_attn
             adapted = Adapted(getattr(block, name))
             setattr(block, name, adapted)

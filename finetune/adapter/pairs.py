@@ -4,7 +4,6 @@ A folder has `corpus.jsonl` and `queries.jsonl` as a labelled set does, each que
 reader would take), and `fits.jsonl` with the row that would be right for each query that has none.
 """
 
-import json
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -14,13 +13,12 @@ from typing import Any
 
 from core.errors import UsageError
 from core.privacy import strip_identifiers
-from finetune.labelled import CORPUS, QUERIES
-from llm.prompt import Prompt
+from finetune.labelled import CORPUS, QUERIES, rows
+from llm.prompt import ROLES, Prompt
 
 FITS = "fits.jsonl"
 GROUP = 3
 """Rows of a corpus that follow one another and resemble each other."""
-_ROLES = {"system": "system", "human": "user", "ai": "assistant"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Example:
 def chat_text(prompt: Prompt, incident: str, row: str) -> str:
     """The judge's messages in the embedded model's chat template (ChatML)."""
     messages = prompt.render(incidencia=incident, candidato=row)
-    turns = "".join(f"<|im_start|>{_ROLES[m.type]}\n{m.text}<|im_end|>\n" for m in messages)
+    turns = "".join(f"<|im_start|>{ROLES[m.type]}\n{m.text}<|im_end|>\n" for m in messages)
     return f"{turns}<|im_start|>assistant\n"
 
 
@@ -47,15 +45,16 @@ def examples(folder: Path, prompt: Prompt, seed: int) -> list[Example]:
     text is right as often as its like, and the answer lies in the two together.
     """
     try:
-        corpus, queries = _rows(folder / CORPUS), _rows(folder / QUERIES)
-        fits = {row["id"]: row["row"] for row in _rows(folder / FITS)}
+        corpus = list(rows(folder / CORPUS, "id", "text"))
+        queries = list(rows(folder / QUERIES, "id", "text", "relevant", "tempts"))
+        fits = {row["id"]: row["row"] for row in rows(folder / FITS, "id", "row")}
         chosen = _chosen(corpus, queries, fits, random.Random(seed))  # noqa: S311 - an order, not a secret
         return [
             Example(chat_text(prompt, strip_identifiers(text), row), label, f"{folder.name}/{code}")
             for code, text, row, label in chosen
         ]
     except KeyError as error:
-        raise UsageError(f"{folder}: falta {error.args[0]} en alguna línea, o la línea que nombra.") from error
+        raise UsageError(f"{folder}: alguna línea nombra {error.args[0]}, que no está.") from error
 
 
 def _chosen(
@@ -74,28 +73,11 @@ def _chosen(
             others = [i for i in query["tempts"] if i != right] or [
                 i for i in order[first : first + GROUP] if i != right
             ]
-            rows = [(text[right], 1), (text[rng.choice(others)], 0), (fits[rng.choice(tempted[right])], 0)]
+            picked = [(text[right], 1), (text[rng.choice(others)], 0), (fits[rng.choice(tempted[right])], 0)]
         else:
             tempting = query["tempts"][0]
-            rows = [(text[tempting], 0), (fits[query["id"]], 1)]
-            rows += [(fits[other], 0) for other in tempted[tempting] if other != query["id"]][:1]
-        rng.shuffle(rows)
-        for row, label in rows:
+            picked = [(text[tempting], 0), (fits[query["id"]], 1)]
+            picked += [(fits[other], 0) for other in tempted[tempting] if other != query["id"]][:1]
+        rng.shuffle(picked)
+        for row, label in picked:
             yield query["id"], query["text"], row, label
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except OSError as error:
-        raise UsageError(f"{path}: no se puede leer: {error.strerror}.") from error
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise UsageError(f"{path}, línea {number}: no es JSON.") from error
-        if not isinstance(row, dict):
-            raise UsageError(f"{path}, línea {number}: no es un objeto.")
-        rows.append(row)
-    return rows

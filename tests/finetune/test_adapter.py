@@ -17,6 +17,7 @@ from llm.prompt import Prompt
 from llm.tasks import PROMPTS
 
 PAIRS = ROOT / "finetune" / "pairs"
+LACKING = "línea 1: debe ser un objeto con id, row"
 PROMPT = Prompt.load(PROMPTS / "relevance.md")
 
 
@@ -60,7 +61,12 @@ def test_a_prompt_is_what_the_embedded_model_is_given() -> None:
 
 @pytest.mark.parametrize(
     ("name", "line", "told"),
-    [(FITS, "{", "línea 1"), (FITS, "[]", "no es un objeto"), (FITS, '{"id": "q"}', "falta row"), (FITS, None, "fits")],
+    [
+        (FITS, "{", "línea 1"),
+        (FITS, "[]", LACKING),
+        (FITS, '{"id": "q"}', LACKING),
+        (FITS, None, "fits"),
+    ],
     ids=["no json", "no object", "no row", "no file"],
 )
 def test_data_that_does_not_serve_is_named(tmp_path: Path, name: str, line: str | None, told: str) -> None:
