@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -36,10 +37,17 @@ class Workers:
 
     context: multiprocessing.context.ForkServerContext
     started: list[BaseProcess] = field(default_factory=list)
+    starts: list[Barrier] = field(default_factory=list)
 
     def start(self, setting: worker.Setting) -> BaseProcess:
         """A process at `worker.main`, its modules loaded already."""
         return self.run(worker.main, setting)
+
+    def start_together(self, setting: worker.Setting, count: int) -> list[BaseProcess]:
+        """So many, and none begins before the last is ready: a quick one would leave the others nothing to do."""
+        start = self.context.Barrier(count, timeout=60)
+        self.starts.append(start)  # its semaphore goes with it, and they open it by name
+        return [self.run(worker.main, setting, start) for _ in range(count)]
 
     def run(self, work: Callable[..., object], *arguments: object) -> BaseProcess:
         """A process at `work`."""

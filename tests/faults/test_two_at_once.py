@@ -14,8 +14,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.slow]
 def test_no_double_work(workers: Workers, tmp_path: Path) -> None:
     setting = Setting(tmp_path, model_seconds=0.02)
     setting.desk.create(incidents(80))
-    both = [workers.start(setting) for _ in range(2)]
-    for process in both:
+    for process in workers.start_together(setting, 2):
         process.join(100)
         assert process.exitcode == 0
     calls = Counter(code for code, _ in setting.calls)

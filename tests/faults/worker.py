@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from langchain_core.messages import BaseMessage
@@ -143,8 +144,8 @@ def _pipeline(setting: Setting, database: Database) -> Iterator[Pipeline]:
         )
 
 
-async def work(setting: Setting) -> None:
-    """As `core.session` does, until SIGTERM or until nothing is left."""
+async def work(setting: Setting, start: Barrier | None) -> None:
+    """As `core.session` does, until SIGTERM or until nothing is left; not before all have come to `start`."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -155,13 +156,15 @@ async def work(setting: Setting) -> None:
         async with open_queue(database, queued, hands=setting.hands, stop=stop) as queue:
             desk_queue = DeskQueue(queue, setting.desk, TAG, run, 30)
             (setting.folder / f"listo-{os.getpid()}").touch()
+            if start:
+                await asyncio.to_thread(start.wait)
             if setting.serve:
                 await desk_queue.serve(Selection(), setting.grace, setting.interval, stop)
             else:
                 await desk_queue.drain(Selection(), setting.grace)
 
 
-def main(setting: Setting) -> None:
+def main(setting: Setting, start: Barrier | None = None) -> None:
     """The process's whole work; its log beside the desk."""
     logging.basicConfig(filename=setting.folder / f"registro-{os.getpid()}.log", level=logging.INFO)
-    asyncio.run(work(setting))
+    asyncio.run(work(setting, start))
