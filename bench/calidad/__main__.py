@@ -45,6 +45,7 @@ ejemplos:
   python -m bench.calidad --datos DATOS/es_glpi --muestra 20 --pares 0   un conjunto, en unos minutos
   python -m bench.calidad --datos DATOS --solo-cache                  con los juicios que haya; no carga el modelo
   python -m bench.calidad --datos DATOS --proveedor openai            lo mismo con otro modelo
+  python -m bench.calidad --datos DATOS --muestra 200 --sin-retirar   las incidencias tal como vienen
   python -m bench.figuras var/bench/calidad.json                      después: figuras y tablas de docs/calidad.md
   python -m bench.calidad --preguntas                                 preguntas sobre los documentos de demostración
                                                                       e intenciones; unos diez minutos
@@ -67,6 +68,9 @@ def _parser() -> Parser:
     add("--fichero", type=Path, default=QUESTIONS, metavar="FILE", help="con --preguntas: las preguntas, una por línea")
     add("--muestra", type=int, default=plan.judged, metavar="N", help=f"incidencias que se deciden por conjunto: la "
         f"mitad con solución, un cuarto sin ella y un cuarto con la suya retirada ({plan.judged})")  # fmt: skip
+    add(
+        "--sin-retirar", action="store_true", help="no retirar ninguna: con y sin solución como vengan en cada conjunto"
+    )
     add("--busqueda", type=int, default=plan.searched, metavar="N", help="incidencias con solución que solo se buscan, "
         f"por conjunto ({plan.searched})")  # fmt: skip
     add("--pares", type=int, default=plan.pairs, metavar="N", help=f"pares etiquetados por conjunto ({plan.pairs})")
@@ -92,8 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                          interrupted="Interrumpido: no se ha escrito nada.")  # fmt: skip
     return exit_code(
         lambda: _work(Plan(
-            options.datos, options.muestra, options.busqueda, options.pares, options.escrita, options.semilla,
-            options.particion, options.reintentos, options.juicios, options.solo_cache,
+            options.datos, options.muestra, options.sin_retirar, options.busqueda, options.pares, options.escrita,
+            options.semilla, options.particion, options.reintentos, options.juicios, options.solo_cache,
         ), options.proveedor, options.json),
         interrupted="Interrumpido: los juicios hechos están guardados; repita la orden para seguir.",
     )  # fmt: skip

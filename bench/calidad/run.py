@@ -31,6 +31,8 @@ class Plan:
     folders: Sequence[Path]
     judged: int = 80
     """Incidents per set that are judged and decided: half with a solution, a quarter without, a quarter taken out."""
+    as_they_come: bool = False
+    """No entry is taken out: with and without a solution in the set's own proportion."""
     searched: int = 400
     """Incidents with a solution per set that are only searched for."""
     pairs: int = 100
@@ -108,6 +110,7 @@ async def measure(
         "vectores": settings.embedding_model,
         "umbral": rules.threshold,
         "semilla": plan.seed,
+        "sin_retirar": plan.as_they_come,
         "reintentos": plan.retries,
         "conjuntos": {w.labelled.name: w.figures for w in works},
         "total": total(compared, decided, rules.threshold, plan.trials, plan.seed),
@@ -156,12 +159,21 @@ def _prepare(
     labelled = of_split(read_set(folder), plan.split)
     catalogue = searched(labelled, embedder, settings.query_limit_vectordb)
     many = sample(labelled, plan.seed, plan.searched, plan.searched // 2, plan.searched // 4)
-    few = sample(labelled, plan.seed, plan.judged // 2, plan.judged // 4, plan.judged // 4)
+    few = sample(labelled, plan.seed, *_shares(labelled, plan))
     simple = rankers({catalogue.ids[i]: text for i, text in labelled.entries.items()}, minilm)
     found = measure_search(many, catalogue, simple, embedder.dimensions, plan.seed, bar)
     figures = {"entradas": len(labelled.entries)} | found
     pairs = sample_pairs(labelled, plan.pairs, plan.seed)
     return SetWork(labelled, catalogue, simple, search_sample(few, catalogue), pairs, figures)
+
+
+def _shares(labelled: LabelledSet, plan: Plan) -> tuple[int, int, int]:
+    """How many with a solution, without one, and with theirs taken out make the judged sample."""
+    if not plan.as_they_come:
+        return plan.judged // 2, plan.judged // 4, plan.judged // 4
+    solvable = sum(incident.solvable for incident in labelled.incidents)
+    solved = round(plan.judged * solvable / max(len(labelled.incidents), 1))
+    return solved, plan.judged - solved, 0
 
 
 def _fits(

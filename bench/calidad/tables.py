@@ -190,6 +190,8 @@ def legend(result: dict[str, Any]) -> Sequence[str]:
         f"semilla {result['semilla']}, reintentos {result['reintentos']}.",
         "Ajuste: " + "; ".join(f"{name}: {f['ajuste']}" for name, f in sets.items()) + ".",
     ]
+    if result["sin_retirar"]:
+        lines.append("Las incidencias vienen como en su conjunto: a ninguna se le ha retirado la entrada correcta.")
     undecided = sum(f["sin_decidir"] for f in sets.values())
     if undecided:
         lines.append(

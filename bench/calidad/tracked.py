@@ -11,8 +11,8 @@ from bench import figuras
 from finetune.runs import Point, Record, leaves, parameters
 
 EXPERIMENT = "spai-calidad"
-_PARAMETERS = ("proveedor", "modelo", "vectores", "umbral", "semilla", "reintentos", "muestra", "particion", "commit",
-               "procesadores", "fecha")  # fmt: skip
+_PARAMETERS = ("proveedor", "modelo", "vectores", "umbral", "semilla", "reintentos", "muestra", "sin_retirar",
+               "particion", "commit", "procesadores", "fecha")  # fmt: skip
 _OF_A_SET = ("juicio", "pares", "pares_documentos", "sin_decidir", "coste")
 _PRODUCT = "producto"
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,13 @@ async def test_every_figure_of_a_set(model: Model, plan: Plan) -> None:
     assert result["total"]["divisiones"]["producto"]["divisiones"] == 2
 
 
+async def test_incidents_as_they_come_lose_no_entry(model: Model, plan: Plan) -> None:
+    result = await _measure(replace(plan, judged=8, as_they_come=True))
+    by_type = result["conjuntos"]["uno"]["decision"]["por_tipo"]
+    assert {kind: f["incidencias"] for kind, f in by_type.items()} == {"con solución": 6, "ajeno": 2}
+    assert "a ninguna se le ha retirado" in legend(result)[-1]
+
+
 async def test_sets_that_the_calibration_has_seen_are_decided_without_it(model: Model, plan: Plan) -> None:
     result = await _measure(plan)
     assert {name: figures["ajuste"] for name, figures in result["conjuntos"].items()} == {
@@ -183,7 +191,8 @@ def test_a_document_without_marks_is_left_alone(tmp_path: Path, capsys: pytest.C
     (tmp_path / "calidad.md").write_text("# Otra cosa\n", "utf-8")
     result = {
         "fecha": "2026-01-01", "commit": None, "modelo": "m", "prompt": "p", "vectores": "e5", "umbral": 65,
-        "semilla": 1, "reintentos": 0, "conjuntos": {}, "total": {"riesgos": {"producto": {}}, "umbral": None},
+        "semilla": 1, "sin_retirar": False, "reintentos": 0, "conjuntos": {},
+        "total": {"riesgos": {"producto": {}}, "umbral": None},
     }  # fmt: skip
     result["total"] = {"riesgos": {}, "curva": {}, "divisiones": {}}
     (tmp_path / "r.json").write_text(json.dumps(result), "utf-8")

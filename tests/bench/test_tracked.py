@@ -38,7 +38,8 @@ def result(**changes: Any) -> dict[str, Any]:
     return {
         "fecha": "2026-11-21T10:00:00+00:00", "commit": "abc+", "procesadores": 2, "proveedor": "embedded",
         "muestra": 80, "particion": "test", "prompts": {"relevance": "5f64", "choose": "1a66"}, "modelo": "m",
-        "prompt": "5f64", "vectores": "e5", "umbral": 65, "semilla": 1, "reintentos": 0, "conjuntos": {"uno": one},
+        "prompt": "5f64", "vectores": "e5", "umbral": 65, "semilla": 1, "sin_retirar": False, "reintentos": 0,
+        "conjuntos": {"uno": one},
         "total": total,
     } | changes  # fmt: skip
 
