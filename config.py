@@ -136,6 +136,13 @@ class Settings(BaseSettings):
         description="Segundos que se espera cada respuesta del modelo.",
         json_schema_extra=documentation("Seconds to wait for each answer of the model.", unit="s"),
     )
+    llm_veredictos: Literal["no", "si"] = Field(
+        "no",
+        description="Si lo que escribe el modelo, qué fila elige y su crítica, cuenta además de su juicio.",
+        json_schema_extra=documentation(
+            "Whether what the model writes, the row it chooses and its critique, counts besides its judgement."
+        ),
+    )
     llm_contexto: int = Field(
         4096,
         ge=1024,

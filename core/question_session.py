@@ -1,7 +1,6 @@
 """What `python main.py` does with questions once its arguments are read: answer, rate, tell how it goes."""
 
 import argparse
-import getpass
 import json
 import sys
 from collections.abc import AsyncIterator
@@ -14,6 +13,7 @@ from core.build import open_classifier, open_database, open_documents, open_embe
 from core.errors import UsageError
 from core.feedback import Feedback, Label, open_feedback
 from core.feedback.figures import told, write_report
+from core.login import login_name
 
 if TYPE_CHECKING:
     from core.documents.answers import Answerer, Judged, QuestionTasks, Reply
@@ -149,7 +149,7 @@ def as_json(reply: "Reply", found: str) -> dict[str, Any]:
 def _rate(feedback: Feedback, answer: str, label: str, correction: str) -> int:
     if label not in set(Label):
         raise UsageError(f"--valorar lleva un identificador y «bien» o «mal», no «{label}».")
-    feedback.rate(answer, Label(label), getpass.getuser(), correction)
+    feedback.rate(answer, Label(label), login_name(), correction)
     sys.stdout.write(f"{answer} queda valorada: {label}. Se tiene en cuenta con: python batch.py --reindexar\n")
     return 0
 

@@ -72,7 +72,7 @@ def open_ollama(settings: Settings) -> Provider:
         model_name=model,
         chat=chat(),
         judge_chat=chat(logprobs=True, top_logprobs=_TOP, num_predict=1),
-        capabilities=Capabilities(logprobs=True, writes_verdicts=False, vision=sees(model)),
+        capabilities=Capabilities(logprobs=True, vision=sees(model)),
         context_tokens=context,
         count_tokens=estimated_tokens,
         structured=structured,

@@ -103,7 +103,7 @@ def open_openai(settings: Settings) -> Provider:
         model_name=model,
         chat=chat(),
         judge_chat=chat(logprobs=True, top_logprobs=_TOP),
-        capabilities=Capabilities(logprobs=True, writes_verdicts=False, vision=sees(model)),
+        capabilities=Capabilities(logprobs=True, vision=sees(model)),
         context_tokens=settings.llm_contexto,
         count_tokens=estimated_tokens,
         structured=structured,

@@ -1,5 +1,7 @@
 """Which models there are: embedded, Ollama, any OpenAI-compatible server."""
 
+from dataclasses import replace
+
 import httpx
 import langsmith
 
@@ -21,13 +23,10 @@ def open_provider(settings: Settings) -> Provider:
     """
     # LANGCHAIN_TRACING_V2 and its like in the environment would send every prompt to a service outside.
     langsmith.configure(enabled=False)
-    match settings.provider:
-        case "embedded":
-            return _open_embedded(settings)
-        case "ollama":
-            return open_ollama(settings)
-        case "openai":
-            return _open_openai(settings)
+    openers = {"embedded": _open_embedded, "ollama": open_ollama, "openai": _open_openai}
+    provider = openers[settings.provider](settings)
+    able = provider.capabilities.model_copy(update={"writes_verdicts": settings.llm_veredictos == "si"})
+    return replace(provider, capabilities=able)
 
 
 def _open_embedded(settings: Settings) -> Provider:
@@ -51,8 +50,7 @@ def _open_embedded(settings: Settings) -> Provider:
         model_name=path.stem,
         chat=chat,
         judge_chat=chat,
-        # Measured: right in 16 of 30 written verdicts, so what it writes does not count.
-        capabilities=Capabilities(logprobs=True, writes_verdicts=False, vision=False),
+        capabilities=Capabilities(logprobs=True, vision=False),
         context_tokens=settings.llm_contexto,
         count_tokens=chat.count_tokens,
         structured=lambda schema, max_tokens: {"json_schema": schema, "max_tokens": max_tokens},

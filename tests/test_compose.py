@@ -1,5 +1,6 @@
 """docker-compose.yml and Dockerfile, as far as they can be judged without a Docker engine."""
 
+import ast
 import graphlib
 import json
 import re
@@ -231,7 +232,23 @@ def test_the_image_is_pinned_runs_as_nobody_special_and_installs_with_hashes() -
         assert "--no-deps" in install
 
 
+def _imported(path: Path) -> set[str]:
+    """The top-level names that a module imports anywhere in it, inside functions too."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {name.name.split(".")[0] for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+    return found
+
+
 def test_the_image_holds_every_module_that_runs() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line[:1] == "!"}
     assert {"config.py", "config_doc.py", "core", "llm", "api", "observabilidad", "prompts", "resources"} <= kept
+    shipped = {name.split("/")[0].removesuffix(".py") for name in kept}
+    ours = {path.name.removesuffix(".py") for path in ROOT.iterdir() if path.suffix == ".py" or path.is_dir()}
+    for package in ("core", "llm", "api", "observabilidad"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert _imported(path) & ours <= shipped, path
     assert {path.name for path in ROOT.glob("*.py")} <= kept

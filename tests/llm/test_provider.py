@@ -214,6 +214,13 @@ async def test_a_model_that_would_not_read_the_instructions_is_refused(shown: di
         await provider.aclose()
 
 
+@both
+@pytest.mark.parametrize("said", ["no", "si"])
+def test_written_verdicts_count_where_the_settings_say_so(kind: Kind, said: str) -> None:
+    provider = open_provider(settings(kind, "http://127.0.0.1:9", llm_veredictos=said))
+    assert provider.capabilities.writes_verdicts is (said == "si")
+
+
 async def test_ollama_takes_gemma3_by_default() -> None:
     provider = open_provider(Settings(ollama_base_url="http://127.0.0.1:9"))
     assert (provider.name, provider.model_name, provider.capabilities.vision) == ("ollama", "gemma3", True)
