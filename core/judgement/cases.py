@@ -1,7 +1,8 @@
 """What the desk's outcomes teach: decisions of which something was said, with their evidence and whether right.
 
 Right is what a person called `acertada`; wrong is `equivocada`, `revertida` (undone, or a proposal turned down) and
-`reabierta`, whatever else was said of it. Silence says nothing, unless the operator sets after how many days it does.
+`reabierta`, whatever else was said of it, and a row of which nothing was said where another was called right. Silence
+says nothing, unless the operator sets after how many days it does.
 """
 
 import json
@@ -70,8 +71,8 @@ def judged_of(record: Record) -> Judged:
 def cases_of(hindsight: Hindsight, silent_days: int = 0) -> list[Case]:
     """Every decision whose outcome is known, oldest first.
 
-    `silent_days`: an action that the desk confirmed so long ago and of which nobody said anything counts as right;
-    0: it does not count. Raises `DependencyError`.
+    `silent_days`: an action that the desk confirmed so long ago and of which nobody said anything, nor called another
+    row right, counts as right; 0: it does not count. Raises `DependencyError`.
     """
     cases = [Case(judged_of(record), was_right(labels)) for record, labels in hindsight.labelled()]
     if silent_days:

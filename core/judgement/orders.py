@@ -1,6 +1,5 @@
 """What `python -m core.judgement` does once its arguments are read. Everything is shown in Spanish."""
 
-import getpass
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from core.judgement.refit import Recalibration, recalibrate
 from core.judgement.risk import ALL, Experience, Rule, Thresholds, percent, read_experience
 from core.judgement.versions import SHIPPED, Version, Versions
 from core.ledger import Hindsight, Ledger, open_ledger
+from core.login import login_name
 
 RISKS = (0.01, 0.02, 0.05, 0.10)
 _MOST_PROBLEMS = 20
@@ -37,14 +37,15 @@ def label(settings: Settings, path: Path, *, strict: bool) -> int:
     if strict and problems:
         raise UsageError(f"{len(problems)} líneas no sirven: no se ha guardado nada (--estricto).")
     with _ledger(settings) as ledger:
-        taken = Hindsight(ledger).say(labels, getpass.getuser())
+        taken = Hindsight(ledger).say(labels, login_name())
     _say(f"Etiquetas guardadas: {len(labels)}; líneas que no sirven: {len(problems)}.")
     if labels:
         _say(
             f"  {taken.acted} de decisiones llevadas a cabo o propuestas: cuentan para el umbral y para recalibrar\n"
             f"  {taken.left} de decisiones que quedaron para una persona: cuentan para recalibrar\n"
-            f"  {taken.waiting} sin ninguna decisión nuestra: contarán si la incidencia se decide con esa fila, y\n"
-            "  desde el próximo `python batch.py` la incidencia, si está cerrada, es un ejemplo de su fila"
+            f"  {taken.waiting} sin ninguna decisión nuestra con esa fila: contarán si se decide con ella,\n"
+            "  y desde el próximo `python batch.py` la incidencia, si está cerrada, es un ejemplo de su fila\n"
+            f"  {taken.contradicted} decisiones con una fila distinta de la acertada: cuentan como equivocadas"
         )
     return int(bool(problems))
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,6 +34,29 @@ class Taken:
     acted: int = 0
     left: int = 0
     waiting: int = 0
+    contradicted: int = 0
+    """Decisions on another row than the one called right: nobody spoke of that row, and they count as wrong."""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """The decisions on the incidents of which something was said."""
+
+    records: list[Record]
+    """Oldest first."""
+    said: Mapping[str, list[Label]]
+    """Decision -> what was said of its own row."""
+    right: Mapping[str, frozenset[str]]
+    """Incident -> its right rows, where any is known."""
+
+    def denies(self, record: Record) -> bool:
+        """Another row was called right, and this one was not: one problem has one row, as `core.known_rows` has it."""
+        return bool(record.entry) and record.entry not in self.right.get(record.incident, (record.entry,))
+
+    def contradicted(self) -> set[str]:
+        """The decisions that are wrong by that alone: on each row the one that a label on it would be about."""
+        lasts = [_last(records) for records in _by_row(self.records).values()]
+        return {record.id for record in lasts if record.id not in self.said and self.denies(record)}
 
 
 class Hindsight:
@@ -45,40 +68,25 @@ class Hindsight:
     def labelled(self) -> list[tuple[Record, tuple[Label, ...]]]:
         """Every decision of which something was said, oldest first.
 
-        A label that came without a decision counts for the last one on that incident and row.
+        A label that came without a decision counts for the last one on that incident and row. A row called right says
+        `WRONG` of the last decision on any other row of the incident, where no label is about that decision itself.
         """
-        said: dict[str, list[Label]] = defaultdict(list)
-        loose: dict[tuple[str, str], list[Label]] = defaultdict(list)
-        for outcome in self._ledger.outcomes():
-            if outcome.decision.startswith(_ORPHAN):
-                loose[outcome.incident, outcome.entry or ""].append(outcome.label)
-            else:
-                said[outcome.decision].append(outcome.label)
-        own = sa.exists().where(outcomes.c.decision == decisions.c.id)
-        loose_ones = sa.exists().where(
-            outcomes.c.decision.startswith(_ORPHAN),
-            outcomes.c.incident == decisions.c.incident,
-            outcomes.c.entry == decisions.c.entry,
-        )
-        found = self._records(sa.and_(decisions.c.kind != UNDO, sa.or_(own, loose_ones)))
-        on_row: dict[tuple[str, str], list[Record]] = defaultdict(list)
-        for record in found:
-            on_row[record.incident, record.entry or ""].append(record)
-        for key in on_row.keys() & loose.keys():
-            said[_last(on_row[key]).id] += loose[key]
-        return [(record, tuple(said[record.id])) for record in found if record.id in said]
+        look = self._look()
+        said = {**look.said, **{decision: [Label.WRONG] for decision in look.contradicted()}}
+        return [(record, tuple(said[record.id])) for record in look.records if record.id in said]
 
     def silent(self, age: timedelta) -> list[Record]:
-        """Actions that the desk confirmed so long ago and of which nobody has said anything, oldest first."""
-        said = sa.select(outcomes.c.decision)
-        return self._records(
+        """Actions that the desk confirmed so long ago and of which nobody has said anything, nor that another row was
+        the right one; oldest first."""
+        look = self._look()
+        old = self._records(
             sa.and_(
                 decisions.c.phase == Phase.CONFIRMED,
                 decisions.c.kind != UNDO,
                 decisions.c.created < self._ledger.now(age),
-                decisions.c.id.not_in(said),
             )
         )
+        return [record for record in old if record.id not in look.said and not look.denies(record)]
 
     def recent(self, most: int) -> list[Record]:
         """The last decisions, those left to people among them, newest first."""
@@ -108,19 +116,43 @@ class Hindsight:
         with self._ledger.writing() as connection:
             for row in rows:
                 words = outcomes.c.label.in_([Label.RIGHT, Label.WRONG])
-                connection.execute(sa.delete(outcomes).where(outcomes.c.decision == row.decision, words))
+                same = outcomes.c.decision.in_((row.decision, _orphan(row)))  # said before there was a decision, too
+                connection.execute(sa.delete(outcomes).where(same, words))
                 connection.execute(sa.insert(outcomes).values(row.model_dump()))
-        return Taken(**counts)
+        return Taken(**counts, contradicted=self._contradicted({said.incident for said in labels if said.right}))
+
+    def _contradicted(self, incidents: Collection[str]) -> int:
+        """How many decisions on these incidents are wrong because another row is right."""
+        if not incidents:
+            return 0
+        look = self._look()
+        denied = look.contradicted()
+        return sum(record.id in denied and record.incident in incidents for record in look.records)
+
+    def _look(self) -> _Look:
+        everything = self._ledger.outcomes()
+        said: dict[str, list[Label]] = defaultdict(list)
+        loose: dict[tuple[str, str], list[Label]] = defaultdict(list)
+        for outcome in everything:
+            if outcome.decision.startswith(_ORPHAN):
+                loose[outcome.incident, outcome.entry or ""].append(outcome.label)
+            else:
+                said[outcome.decision].append(outcome.label)
+        of_these = decisions.c.incident.in_(sa.select(outcomes.c.incident))
+        records = self._records(sa.and_(decisions.c.kind != UNDO, of_these))
+        by_row = _by_row(records)
+        for key in by_row.keys() & loose.keys():
+            said[_last(by_row[key]).id] += loose[key]
+        return _Look(records, dict(said), _right_rows(everything))
 
     def _last_on_row(self, incidents: Iterable[str]) -> dict[tuple[str, str], Record]:
         """(incident, row) -> the decision that a label on them is about."""
-        found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        found: list[Record] = []
         codes = sorted(incidents)
         for start in range(0, len(codes), _CHUNK):
             some = decisions.c.incident.in_(codes[start : start + _CHUNK])
-            for record in self._records(sa.and_(decisions.c.kind != UNDO, some)):
-                found[record.incident, record.entry or ""].append(record)
-        return {key: _last(records) for key, records in found.items()}
+            found += self._records(sa.and_(decisions.c.kind != UNDO, some))
+        return {key: _last(records) for key, records in _by_row(found).items()}
 
     def _records(self, condition: sa.ColumnElement[bool]) -> list[Record]:
         query = sa.select(decisions).where(condition).order_by(decisions.c.created, decisions.c.id)
@@ -133,5 +165,22 @@ def _last(records: Sequence[Record]) -> Record:
     return max(records, key=lambda record: (record.phase is not Phase.LEFT, record.created))
 
 
-def _orphan(said: Said) -> str:
+def _by_row(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.incident, record.entry or ""].append(record)
+    return dict(found)
+
+
+def _right_rows(said: Iterable[LabelledOutcome]) -> dict[str, frozenset[str]]:
+    """Incident -> the rows of which nothing but good was said on it; incidents without any are missing."""
+    right: dict[str, set[str]] = defaultdict(set)
+    wrong: dict[str, set[str]] = defaultdict(set)
+    for one in said:
+        if one.entry:
+            (right if one.label is Label.RIGHT else wrong)[one.incident].add(one.entry)
+    return {code: frozenset(rows - wrong[code]) for code, rows in right.items() if rows - wrong[code]}
+
+
+def _orphan(said: Said | LabelledOutcome) -> str:
     return _ORPHAN + hashlib.sha256(f"{said.incident}\n{said.entry}".encode()).hexdigest()[:12]

@@ -106,7 +106,7 @@ def test_labels_find_what_they_are_about(ledger: Ledger) -> None:
 
 def test_a_label_without_a_decision_waits_for_one(ledger: Ledger) -> None:
     hindsight = Hindsight(ledger)
-    hindsight.say([Said("INC-1", "e1", False), Said("INC-2", "otra", True)], "ana")
+    hindsight.say([Said("INC-1", "e1", False), Said("INC-2", "otra", False)], "ana")
     assert _cases(ledger) == []
     _decided(ledger, record(1))
     _decided(ledger, record(2))

@@ -141,6 +141,29 @@ def test_risk_without_any_outcome(capsys: pytest.CaptureFixture[str]) -> None:
     assert "RIESGO_MAXIMO no está puesto" in told
 
 
+def test_what_the_right_rows_say_of_actions_by_other_rows_certifies_nothing(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RIESGO_MAXIMO", "0.05")
+    made = json.loads(record().evidence)
+    made[JUDGED_WITH]["calibracion"] = load_calibration("e5+use+minilm").fingerprint
+    with open_ledger(open_database(settings)) as ledger:
+        for number in range(120):
+            ledger.intend(record(number, entry=SLOW.id, evidence=json.dumps(made)), again=(), caps={})
+    rows = [SLOW.id] * 80 + [FULL.id] * 40
+    path = _csv(tmp_path, *(f"INC-{number},{row},acertada" for number, row in enumerate(rows)))
+    assert main(["etiquetar", str(path)]) == 0
+    told = capsys.readouterr().out
+    assert "  80 de decisiones llevadas" in told
+    assert "  40 sin ninguna" in told
+    assert "  40 decisiones con una fila distinta de la acertada: cuentan como equivocadas" in told
+    assert main(["riesgo"]) == 0
+    told = capsys.readouterr().out
+    assert "40 / 120" in told
+    assert "sin certificar" in told
+    assert "certificado" not in told
+
+
 def test_risk_with_outcomes(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
