@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from config import load_settings
+from config import Settings, load_settings
 from core.command_line import Parser, exit_code
 from core.documents.answers import JUDGED, PIECES, separate
 from core.documents.windows import Fit, fitted
@@ -24,7 +24,7 @@ from core.files import write_whole
 from core.privacy import strip_identifiers
 from core.terminal import Show, progress_bar
 from finetune.calibration import EMBEDDING_MODELS
-from finetune.judgements import AnswerJudge, Judgements, judge_of
+from finetune.judgements import AnswerJudge, Judgements, model_name
 from finetune.questions import Question, Remembering, loaded, read_questions
 from llm import native
 from llm.embed import E5Use
@@ -68,13 +68,13 @@ def cases_of(folder: Path, questions: Sequence[Question], embedder: E5Use, bar: 
     return cases
 
 
-async def judge_all(cases: Sequence[Case], judgements: Judgements, bar: Show | None) -> None:
-    """Have judged what was not. Loads the model only when something is left."""
+async def judge_all(cases: Sequence[Case], judgements: Judgements, settings: Settings, bar: Show | None) -> None:
+    """Have judged what was not. Loads the settings' model only when something is left."""
     missing = judgements.missing((case.asked, case.told) for case in cases)
     if not missing:
         return
     native.tame_thread_pools()
-    provider = open_provider(load_settings())
+    provider = open_provider(settings)
     try:
         await provider.check()
         await judgements.judge_all(AnswerJudge(ModelTasks(provider)), missing, bar)
@@ -144,7 +144,9 @@ def told(chance: Matrix, cases: Sequence[Case], threshold: float) -> dict[str, A
     }
 
 
-def fit(cases: Sequence[Case], judgements: Judgements, embeddings: str, prompt: str, *, judged: bool) -> dict[str, Any]:
+def fit(
+    cases: Sequence[Case], judgements: Judgements, embeddings: str, judge: str, prompt: str, *, judged: bool
+) -> dict[str, Any]:
     """One fit as `core.documents.answerability.Answerability` reads it; without `judged` the logit counts nothing."""
     from sklearn.metrics import roc_auc_score
 
@@ -159,7 +161,7 @@ def fit(cases: Sequence[Case], judgements: Judgements, embeddings: str, prompt: 
     low, high = (round(float(v), 3) for v in np.percentile(logits, [1, 99]))
     return {
         "embeddings": embeddings,
-        "judge": judge_of("answers"),
+        "judge": judge,
         "prompt": prompt,
         "intercept": round(intercept, 4),
         "logit": round(float(weights[-1]), 4),
@@ -194,16 +196,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _work(cache: Path, output: Path, *, judged: bool) -> None:
     native.tame_thread_pools()
-    prompt = Prompt.load(PROMPTS / "answers.md").version
-    judgements = Judgements(cache, prompt, judge_of("answers"))
+    settings = load_settings()
+    prompt, judge = Prompt.load(PROMPTS / "answers.md").version, model_name(settings, "answers")
+    judgements = Judgements(cache, prompt, judge)
     questions = read_questions(HERE / "preguntas.jsonl")
     fits = []
     with progress_bar() as bar:
         for embeddings in EMBEDDING_MODELS:
             cases = cases_of(HERE / "textos", questions, E5Use(embeddings.split("+")), bar)
             if judged:
-                asyncio.run(judge_all(cases, judgements, bar))
-            fits.append(fit(cases, judgements, embeddings, prompt, judged=judged))
+                asyncio.run(judge_all(cases, judgements, settings, bar))
+            fits.append(fit(cases, judgements, embeddings, judge, prompt, judged=judged))
             print(json.dumps(fits[-1]["fitted"], ensure_ascii=False))
     write_whole(output, json.dumps({"fits": fits}, ensure_ascii=False, indent=1) + "\n")
 

@@ -6,6 +6,7 @@ know doubt.
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +30,7 @@ from core.ports import Embedder
 from core.privacy import strip_identifiers
 from core.search import Candidate, Searcher
 from core.terminal import progress_bar
-from finetune.judgements import LONGEST, Judgements, judge_of
+from finetune.judgements import LONGEST, Judgements, model_name
 from finetune.labelled import LabelledIncident, LabelledSet, labelled_folders, of_split, read_set, sample
 from finetune.model_registry import told
 from llm.embed import E5Use
@@ -127,11 +128,11 @@ def search_set(labelled: LabelledSet, embedder: Embedder) -> Iterator[Case]:
         yield from cases_of(labelled.name, incident, catalogue.right(incident), catalogue.search(incident))
 
 
-async def judge_cases(cases: Sequence[Case], judgements: Judgements) -> list[Case]:
-    """The judge's logit for every case: those known already, and the model's for the others."""
+async def judge_cases(cases: Sequence[Case], judgements: Judgements, settings: Settings) -> list[Case]:
+    """The judge's logit for every case: those known already, and the settings' model's for the others."""
     missing = judgements.missing((case.incident, case.entry) for case in cases)
     if missing:
-        async with open_tasks(load_settings()) as tasks:
+        async with open_tasks(settings) as tasks:
             with progress_bar() as bar:
                 await judgements.judge_all(tasks, missing, bar)
     return with_logits(cases, judgements)
@@ -301,24 +302,25 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--vectores", nargs="+", default=EMBEDDING_MODELS, choices=EMBEDDING_MODELS, help="qué EMBEDDING_MODEL"
     )
-    options = parser.parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    options = parser.parse_args(given)
     settings = load_settings()
     tracked = in_use(settings)
     sets = [sampled(folder, options.semilla) for folder in labelled_folders(options.datos)]
     how = {
-        "command": f"python -m finetune.calibration --datos DATOS finetune/data --semilla {options.semilla}",
+        "command": shlex.join(["python", "-m", "finetune.calibration", *given]),
         "date": f"{datetime.now().astimezone():%Y-%m-%d}",
         "sets": [s.name for s in sets],
         "incidents": sum(len(s.incidents) for s in sets),
     }
     prompt = Prompt.load(PROMPTS / "relevance.md").version
-    judge = judge_of("relevance")
+    judge = model_name(settings, "relevance")
     judgements = Judgements(options.juicios, prompt, judge)
     fits = []
     for embeddings in options.vectores:
         embedder = E5Use(embeddings.split("+"))
         cases = [case for labelled in sets for case in search_set(labelled, embedder)]
-        judged = asyncio.run(judge_cases(cases, judgements))
+        judged = asyncio.run(judge_cases(cases, judgements, settings))
         fitted = how | {"pairs": len(judged), "left_out": left_out(judged)}
         made = coefficients(judged, embeddings, judge, prompt)
         fits.append(made | {"fitted": fitted | {"distribution": distribution(judged, made)}})

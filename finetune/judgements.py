@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from config import Settings
 from core.documents.answers import QuestionTasks
 from core.terminal import Show
 from core.usage import metering
@@ -31,6 +32,13 @@ LONGEST_TEXT = 4000
 def judge_of(task: str) -> str:
     """The embedded model's name as it does `task`, without loading it."""
     return named(JUDGE, task, shipped(SHA256))
+
+
+def model_name(settings: Settings, task: str = "relevance") -> str:
+    """The name of the settings' model as it does `task`, without loading it."""
+    if settings.provider == "embedded":
+        return settings.llm_gguf.stem if settings.llm_gguf else judge_of(task)
+    return settings.llm_model or "gemma3"
 
 
 class Judge(Protocol):

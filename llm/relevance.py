@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,9 +44,14 @@ class Relevance:
         caller: Caller,
         names: tuple[str, str] = INCIDENT_NAMES,
         read: Reading | None = None,
+        task: str | None = None,
     ) -> None:
-        """`file`: the prompt. `read`: what is made of the reply, `yes_no_logit` unless told."""
-        self._prompt = Prompt.load(file, names)
+        """`file`: the prompt. `read`: what is made of the reply, `yes_no_logit` unless told.
+
+        `task`: the one that the prompt words anew, whose adapter the model takes on; unless told, the prompt's own.
+        """
+        prompt = Prompt.load(file, names)
+        self._prompt = replace(prompt, task=task) if task else prompt
         self._names = names
         self._caller = caller
         self._read = read or yes_no_logit

@@ -1,7 +1,7 @@
 """The product beside simpler methods on the same incidents, per set and all together."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -17,10 +17,14 @@ def methods(
     decided: Sequence[Decided],
     simple: Mapping[str, Ranker],
     written: Judgements,
+    asked: Collection[str],
     embeddings: Iterable[str],
     threshold: int,
 ) -> dict[str, Decisions]:
-    """The product's decisions beside those of simpler methods on the same incidents."""
+    """The product's decisions beside those of simpler methods on the same incidents.
+
+    The written score only on those of them `asked` for (ids).
+    """
     if not decided:
         return {}
     firsts: dict[str, list[tuple[str | None, float]]] = defaultdict(list)
@@ -41,7 +45,9 @@ def methods(
     scored = [
         (score.logit, row.found[0].entry.id in row.right, row.incident.solvable)
         for row in (one.searched for one in decided)
-        if row.found and (score := written.get(row.incident.text, row.found[0].entry.embed_text))
+        if row.found
+        and row.incident.id in asked
+        and (score := written.get(row.incident.text, row.found[0].entry.embed_text))
     ]
     if scored:
         found[WRITTEN] = by_score([s for s, _, _ in scored], [r for _, r, _ in scored], [c for _, _, c in scored])
@@ -57,7 +63,8 @@ def decision(
     figures: dict[str, Any] = {}
     for method, here in compared[name].items():
         others = [set_[method] for other, set_ in compared.items() if other != name and method in set_]
-        figures[method] = {"riesgos": at_risks(here, together(others) if others else None)}
+        risks = at_risks(here, together(others) if others else None)
+        figures[method] = {"n": len(here.solvable), "riesgos": risks}
         if method in (PRODUCT, ALWAYS):
             figures[method]["umbral"] = here.at(threshold if method == PRODUCT else 0.0)
     tops: dict[str, list[float]] = defaultdict(list)
@@ -77,7 +84,8 @@ def decision(
 def cost(decided: Sequence[Decided], judgements: Judgements) -> dict[str, Any]:
     """Judgements, tokens and seconds a decision at the threshold in force; None where they were not counted.
 
-    `segundos_siguiente`: the median of an incident's judgements after its first, which reads the incident too.
+    `segundos_siguiente`: the median of an incident's judgements after its first, which reads the incident too;
+    `siguientes_medidos`: of how many, for some of those kept may have no time.
     """
     asked = [[j for key in one.asked if (j := judgements.get(*key))] for one in decided]
     counted = all(j.tokens is not None and j.seconds is not None for row in asked for j in row)
@@ -87,20 +95,35 @@ def cost(decided: Sequence[Decided], judgements: Judgements) -> dict[str, Any]:
         "juicios": round(sum(map(len, asked)) / each, 2),
         "tokens": round(sum(j.tokens or 0 for row in asked for j in row) / each) if counted else None,
         "segundos_juicio": round(sum(j.seconds or 0 for row in asked for j in row) / each, 2) if counted else None,
-        "segundos_siguiente": round(median(further), 2) if counted and further else None,
+        "segundos_siguiente": round(median(further), 2) if further else None,
+        "siguientes_medidos": len(further),
     }
 
 
 def total(
-    compared: dict[str, dict[str, Decisions]], decided: dict[str, list[Decided]], threshold: int, trials: int, seed: int
+    compared: dict[str, dict[str, Decisions]],
+    decided: dict[str, list[Decided]],
+    chances: Mapping[str, Sequence[tuple[float, int]]],
+    threshold: int,
+    trials: int,
+    seed: int,
 ) -> dict[str, Any]:
-    """All sets as one: figures, curves and the trials of certifying on one half and looking at the other."""
+    """All sets as one: figures, curves and the trials of certifying on one half and looking at the other.
+
+    `chances`: per set (chance, label) of each candidate, the chance by the calibration that the set is decided with.
+    """
     names = dict.fromkeys(method for methods in compared.values() for method in methods)
     pooled = {name: together([m[name] for m in compared.values() if name in m]) for name in names}
     everyone = [one for rows in decided.values() for one in rows]
     if not everyone:
         return {}
+    candidates = [candidate for rows in chances.values() for candidate in rows]
     return {
+        "n": {name: len(here.solvable) for name, here in pooled.items()},
+        "juicio": {
+            "n": len(candidates),
+            **chance_error([chance for chance, _ in candidates], [label for _, label in candidates]),
+        },
         "umbral": pooled[PRODUCT].at(threshold),
         "por_tipo": by_type(everyone, threshold),
         "riesgos": {name: at_risks(here, None) for name, here in pooled.items()},

@@ -18,7 +18,11 @@ def chance_of(case: Case, fit: Calibration) -> float:
 
 
 def measure_candidates(cases: Sequence[tuple[str, Case]], fit: Calibration) -> dict[str, Any]:
-    """`cases` with the kind of their incident. AUC of logit and approval; the approval's error, all and by kind."""
+    """`cases` with the kind of their incident. AUC and AP of logit and approval; the approval's error, all and by kind.
+
+    A kind's AUC and AP are of its candidates against every right one; its ECE and Brier of its own alone, since right
+    ones of other incidents would change how often the approval is right.
+    """
     labels = [case.label for _, case in cases]
     logits = [case.logit for _, case in cases]
     chances = [chance_of(case, fit) for _, case in cases]
@@ -33,11 +37,16 @@ def measure_candidates(cases: Sequence[tuple[str, Case]], fit: Calibration) -> d
         "por_tipo": {},
     }
     for kind in sorted({kind for kind, _ in cases}):
+        own = [i for i, (other, _) in enumerate(cases) if other == kind]
         here = [i for i, (other, case) in enumerate(cases) if other == kind or case.label]
+        truth = [labels[i] for i in here]
         figures["por_tipo"][kind or "con solución"] = {
-            "n": sum(other == kind for other, _ in cases),
-            "auc_juez": auroc([logits[i] for i in here], [labels[i] for i in here]),
-            "auc_aprobacion": auroc([chances[i] for i in here], [labels[i] for i in here]),
+            "n": len(own),
+            "auc_juez": auroc([logits[i] for i in here], truth),
+            "ap_juez": average_precision([logits[i] for i in here], truth),
+            "auc_aprobacion": auroc([chances[i] for i in here], truth),
+            "ap_aprobacion": average_precision([chances[i] for i in here], truth),
+            **calibration([chances[i] for i in own], [labels[i] for i in own]),
         }
     return figures
 

@@ -11,7 +11,7 @@ from config import Settings
 from core.errors import Terminal
 from core.ports import Capabilities, Critique, LanguageTasks, Suggestion
 from core.reason import Reason
-from finetune.judgements import Judgements, judge_of
+from finetune.judgements import Judgements
 from llm import native
 from llm.call import Caller
 from llm.model import Provider
@@ -20,13 +20,6 @@ from llm.task import Output, Task
 from llm.tasks import ModelTasks
 
 WRITTEN = Path(__file__).with_name("puntuacion.md")
-
-
-def model_name(settings: Settings, task: str = "relevance") -> str:
-    """The model's name as it does `task`, without loading it."""
-    if settings.provider == "embedded":
-        return settings.llm_gguf.stem if settings.llm_gguf else judge_of(task)
-    return settings.llm_model or "gemma3"
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """The whole measurement: read, search, judge what is not judged, fit on the other sets, decide, add up."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,15 +11,16 @@ from bench.calidad.baselines import Encode, Ranker, rankers
 from bench.calidad.comparing import cost, decision, methods, total
 from bench.calidad.deciding import Decided, Rules, Searched, decide, search_sample
 from bench.calidad.finding import measure_search
-from bench.calidad.judging import measure_candidates, measure_pairs, sample_pairs
+from bench.calidad.judging import chance_of, measure_candidates, measure_pairs, sample_pairs
 from bench.calidad.models import WRITTEN as WRITTEN_PROMPT
-from bench.calidad.models import CachedTasks, WrittenScore, model_name, open_judge
+from bench.calidad.models import CachedTasks, WrittenScore, open_judge
+from bench.calidad.risk import Decisions
 from config import Settings
 from core.judgement import Calibration, load_calibration
 from core.ports import Embedder
 from core.terminal import Show
 from finetune.calibration import Case, SearchedSet, coefficients, searched, with_logits
-from finetune.judgements import LONGEST, LONGEST_TEXT, AnswerJudge, Judgements
+from finetune.judgements import LONGEST, LONGEST_TEXT, AnswerJudge, Judgements, model_name
 from finetune.labelled import LabelledSet, Pair, labelled_folders, of_split, read_set, sample
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS, ModelTasks
@@ -37,7 +39,7 @@ class Plan:
     """Incidents with a solution per set that are only searched for."""
     pairs: int = 100
     written: int = 0
-    """Incidents per set for which the model writes a score."""
+    """Incidents per set for which the model writes a score: with, without and taken out as in the judged sample."""
     seed: int = 1
     split: str = "test"
     retries: int = 0
@@ -57,9 +59,17 @@ class SetWork:
     pairs: list[Pair]
     figures: dict[str, Any]
 
-    def first(self, count: int) -> list[Searched]:
-        """So many that found anything."""
-        return [row for row in self.rows if row.found][:count]
+    def spread(self, count: int) -> list[Searched]:
+        """So many that found anything: with, without and taken out in the sample's shares; more add to fewer."""
+        groups: dict[tuple[bool, bool], list[Searched]] = defaultdict(list)
+        for row in self.rows:
+            groups[row.incident.solvable, row.incident.removed].append(row)
+        placed = [
+            ((place + 0.5) / len(group), row)
+            for group in groups.values()
+            for place, row in enumerate(row for row in group if row.found)
+        ]
+        return [row for _, row in sorted(placed, key=lambda one: one[0])][:count]
 
     @property
     def texts(self) -> list[Pair]:
@@ -94,10 +104,15 @@ async def measure(
             work.figures |= _judged(work, judgements, answers, *fits[name]) | {"sin_decidir": undecided}
             if bar:
                 bar("Decisiones", number, len(works))
-    compared = {
-        w.labelled.name: methods(decided[w.labelled.name], w.simple, written, embedder.dimensions, rules.threshold)
-        for w in works
-    }
+    compared: dict[str, dict[str, Decisions]] = {}
+    chances: dict[str, list[tuple[float, int]]] = {}
+    for work in works:
+        name = work.labelled.name
+        # The cache may hold scores that another plan asked for, of another mix of incidents.
+        asked = {row.incident.id for row in work.spread(plan.written)}
+        compared[name] = methods(decided[name], work.simple, written, asked, embedder.dimensions, rules.threshold)
+        judged = with_logits(work.cases(), judgements) if decided[name] else []
+        chances[name] = [(chance_of(case, fits[name][1]), case.label) for case in judged]
     for work in works:
         name = work.labelled.name
         work.figures["decision"] = decision(name, compared, decided[name], rules.threshold)
@@ -113,7 +128,7 @@ async def measure(
         "sin_retirar": plan.as_they_come,
         "reintentos": plan.retries,
         "conjuntos": {w.labelled.name: w.figures for w in works},
-        "total": total(compared, decided, rules.threshold, plan.trials, plan.seed),
+        "total": total(compared, decided, chances, rules.threshold, plan.trials, plan.seed),
     }
 
 
@@ -139,7 +154,7 @@ async def _tasks(
         + [(p.incident, p.solution) for w in works for p in w.pairs]
     )
     scored = written.missing(
-        (r.incident.text, r.found[0].entry.embed_text) for w in works for r in w.first(plan.written)
+        (r.incident.text, r.found[0].entry.embed_text) for w in works for r in w.spread(plan.written)
     )
     answered = answers.missing((p.incident, p.solution) for w in works for p in w.texts)
     if plan.cache_only:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.calidad.baselines import PRODUCT
+from bench.calidad.baselines import PRODUCT, WRITTEN
 from bench.calidad.risk import RISKS
 
 
@@ -25,7 +25,7 @@ class Grid:
 def grids(result: dict[str, Any]) -> list[Grid]:
     """Every table of a result; those that would be empty are left out."""
     sets = result["conjuntos"]
-    made = (_search(sets), _any(sets), _judge(sets), _pairs(sets), _decision(result), _where(sets), _cost(sets))
+    made = (_search(sets), _any(sets), _judge(result), _pairs(sets), _decision(result), _where(sets), _cost(sets))
     return [grid for grid in (*made, _trials(result["total"])) if grid.rows]
 
 
@@ -54,17 +54,20 @@ def _any(sets: dict[str, Any]) -> Grid:
     )  # fmt: skip
 
 
-def _judge(sets: dict[str, Any]) -> Grid:
+def _judge(result: dict[str, Any]) -> Grid:
     keys = ("auc_juez", "ap_juez", "auc_aprobacion", "ap_aprobacion", "ece", "brier")
     rows = []
-    for name, figures in sets.items():
+    for name, figures in result["conjuntos"].items():
         judged = figures["juicio"]
         if judged["n"]:
             rows.append((name, "todos", str(judged["n"]), *(_number(judged[key]) for key in keys)))
             for kind, f in judged["por_tipo"].items():
                 rows.append((name, kind, str(f["n"]), *(_number(f.get(key)) for key in keys)))
+    if pooled := result["total"].get("juicio"):
+        rows.append(("todos los conjuntos", "todos", str(pooled["n"]), *(_number(pooled.get(key)) for key in keys)))
     return Grid(
-        "Juicio y aprobación de los candidatos, con el ajuste que se indica de cada conjunto",
+        "Juicio y aprobación de los candidatos, con el ajuste que se indica de cada conjunto (de un tipo: AUC y AP "
+        "frente a todos los que aciertan, ECE y Brier de los suyos)",
         ("conjunto", "incidencias", "n", "AUC juez", "AP juez", "AUC aprob.", "AP aprob.", "ECE", "Brier"), rows,
     )  # fmt: skip
 
@@ -86,18 +89,19 @@ def _decision(result: dict[str, Any]) -> Grid:
     parts = {name: f["decision"].get("metodos", {}) for name, f in result["conjuntos"].items() if f.get("decision")}
     total = result["total"]
     if total:
-        parts["TODOS"] = {name: {"riesgos": f} for name, f in total["riesgos"].items()}
+        sizes = total.get("n", {})
+        parts["TODOS"] = {name: {"n": sizes.get(name), "riesgos": f} for name, f in total["riesgos"].items()}
         parts["TODOS"][PRODUCT]["umbral"] = total["umbral"]
     for name, methods in parts.items():
         for method, f in _product_first(methods):
             at = [_action(f.get("umbral"))]
             at += [_hindsight(f["riesgos"][f"{risk:g}"]) for risk in RISKS]
-            rows.append((name, method, *at))
+            rows.append((name, method, _number(f.get("n")), *at))
     heads = tuple(f"riesgo {risk:.0%}" for risk in RISKS)
     return Grid(
         f"Lo que se haría solo: cobertura / precisión con el umbral vigente ({result['umbral']}); y por riesgo, la "
         "mejor cobertura a posteriori → cobertura / precisión con el umbral que dan los otros conjuntos",
-        ("conjunto", "método", "umbral vigente", *heads), rows,
+        ("conjunto", "método", "n", "umbral vigente", *heads), rows,
     )  # fmt: skip
 
 
@@ -111,14 +115,13 @@ def _where(sets: dict[str, Any]) -> Grid:
     return Grid("Dónde están los errores, con el umbral vigente", columns, rows)
 
 
-_COST = ("juicios", "tokens", "segundos_juicio", "segundos_siguiente", "segundos_busqueda")
-
-
 def _cost(sets: dict[str, Any]) -> Grid:
     rows = [
         (
             name,
-            *(_number(f["coste"][key], 2) for key in _COST),
+            *(_number(f["coste"][key], 2) for key in ("juicios", "tokens", "segundos_juicio")),
+            _counted(f["coste"]["segundos_siguiente"], f["coste"].get("siguientes_medidos")),
+            _number(f["coste"]["segundos_busqueda"], 2),
             str(f["sin_decidir"]),
         )
         for name, f in sets.items()
@@ -129,7 +132,7 @@ def _cost(sets: dict[str, Any]) -> Grid:
         "juicios",
         "tokens",
         "s de juicio",
-        "s del 2.º juicio y siguientes (mediana)",
+        "s del 2.º juicio y siguientes (mediana; de cuántos)",
         "s de búsqueda",
         "sin decidir",
     )
@@ -168,6 +171,10 @@ def _number(value: float | None, digits: int = 3) -> str:
     return str(value) if isinstance(value, int) else f"{value:.{digits}f}"
 
 
+def _counted(value: float | None, count: int | None) -> str:
+    return _number(value, 2) + (f" ({count})" if count else "")
+
+
 def _share(value: float | None) -> str:
     return "—" if value is None else f"{value:.0%}"
 
@@ -190,8 +197,12 @@ def legend(result: dict[str, Any]) -> Sequence[str]:
         f"semilla {result['semilla']}, reintentos {result['reintentos']}.",
         "Ajuste: " + "; ".join(f"{name}: {f['ajuste']}" for name, f in sets.items()) + ".",
     ]
-    if result["sin_retirar"]:
+    if result.get("sin_retirar"):
         lines.append("Las incidencias vienen como en su conjunto: a ninguna se le ha retirado la entrada correcta.")
+    if WRITTEN not in result["total"].get("riesgos", {}):
+        lines.append(
+            f"Falta el método «{WRITTEN}»: no se pidió (--escrita N), o no había modelo que la pusiera (--solo-cache)."
+        )
     undecided = sum(f["sin_decidir"] for f in sets.values())
     if undecided:
         lines.append(

@@ -51,6 +51,7 @@ def _metrics(result: Mapping[str, Any]) -> Iterator[Point]:
         yield from leaves(decision.get("por_tipo"), f"{name}/decision/por_tipo")
     total = result["total"]
     yield from leaves(total.get("umbral"), "total")
+    yield from leaves(total.get("juicio"), "total/juicio")
     yield from leaves(total.get("por_tipo"), "total/por_tipo")
     yield from leaves(total.get("divisiones", {}).get(_PRODUCT), "total/divisiones")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.calidad.deciding import Rules
-from bench.calidad.models import model_name, open_judge
+from bench.calidad.models import open_judge
 from bench.juez.comparing import JudgedSet, compare, judge, judged, mean_of_sets, prepare
 from bench.juez.repeating import acted_on, near, repeat_check, scales
 from bench.juez.tables import grids, legend
@@ -26,6 +26,7 @@ from core.command_line import Parser, exit_code
 from core.files import write_whole
 from core.ports import Embedder
 from core.terminal import Show, progress_bar
+from finetune.judgements import model_name
 from finetune.labelled import labelled_folders
 from llm.native import threads
 

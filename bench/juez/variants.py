@@ -45,6 +45,11 @@ class Variant:
     """It asks whether a text answers a question, as of documents, so it is for labelled pairs only."""
 
     @property
+    def task(self) -> str:
+        """The product's task that it asks in words of its own: the judge takes on the adapter for that."""
+        return "answers" if self.questions else "relevance"
+
+    @property
     def version(self) -> str:
         """Of its prompt files."""
         return "+".join(Prompt.load(file).version for file in self.files)
@@ -73,7 +78,7 @@ class PromptJudge:
     def __init__(self, provider: Provider, file: Path, variant: Variant) -> None:
         """`variant`: one that `file` is of."""
         names = ANSWER_NAMES if variant.questions else INCIDENT_NAMES
-        self._relevance = Relevance(file, Caller(provider, None), names, variant.read)
+        self._relevance = Relevance(file, Caller(provider, None), names, variant.read, variant.task)
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
         """As `Relevance`."""
@@ -88,10 +93,9 @@ class Kept:
 
         A text that may answer is read further than an entry.
         """
-        prompts = {file: Prompt.load(file) for file in files}
         self._by_file = {
             file: Judgements(
-                path, prompts[file].version, model(prompts[file].task), LONGEST_TEXT if variant.questions else LONGEST
+                path, Prompt.load(file).version, model(variant.task), LONGEST_TEXT if variant.questions else LONGEST
             )
             for file, variant in files.items()
         }

@@ -1,11 +1,13 @@
 """The quality bench runs the product's search, judge and loop, with a scripted model and hashed vectors."""
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from langchain_core.messages import BaseMessage
@@ -13,16 +15,19 @@ from langchain_core.messages import BaseMessage
 from bench import figuras
 from bench.calidad import __main__ as door
 from bench.calidad import run
+from bench.calidad.comparing import cost
+from bench.calidad.deciding import Decided
 from bench.calidad.finding import any_solution
+from bench.calidad.judging import measure_candidates
 from bench.calidad.metrics import auroc, average_precision, calibration, mean_with_interval, ranking, reliability
-from bench.calidad.models import model_name
 from bench.calidad.run import Plan, measure
 from bench.calidad.tables import grids, legend
 from bench.synthetic import HashEmbedder
 from config import Settings, load_settings
 from core.judgement import Calibration
 from core.ports import Capabilities, Vectors
-from finetune.judgements import JUDGE, judge_of
+from finetune.calibration import Case
+from finetune.judgements import JUDGE, Judgements
 from llm.model import Provider
 from llm.scripted import Said, Script, scripted_provider
 from tests.labelled_folder import TOPICS, write_set
@@ -103,6 +108,60 @@ async def test_incidents_as_they_come_lose_no_entry(model: Model, plan: Plan) ->
     by_type = result["conjuntos"]["uno"]["decision"]["por_tipo"]
     assert {kind: f["incidencias"] for kind, f in by_type.items()} == {"con solución": 6, "ajeno": 2}
     assert "a ninguna se le ha retirado" in legend(result)[-1]
+
+
+async def test_the_written_score_is_asked_of_every_kind_of_incident(model: Model, plan: Plan) -> None:
+    await _measure(replace(plan, written=4))
+    texts = [asked[-1].text for asked in model.script.asked if "puntuacion" in asked[0].text]
+    # The candidate's own topic alone: nothing solves the incident; another beside it: the right entry is taken out.
+    topics = Counter(tuple(sorted(n for topic in TOPICS if (n := text.count(topic)))) for text in texts)
+    assert topics == {(2,): 6, (1,): 3, (1, 1): 3}
+
+
+async def test_a_written_score_kept_from_another_plan_does_not_count(model: Model, plan: Plan) -> None:
+    await _measure(replace(plan, written=12))
+    result = await _measure(replace(plan, written=4))
+    methods = result["conjuntos"]["uno"]["decision"]["metodos"]
+    assert {name: methods[name]["n"] for name in ("producto", "nota escrita")} == {"producto": 12, "nota escrita": 4}
+    assert result["total"]["n"]["nota escrita"] == 12
+    rows = next(grid for grid in grids(result) if "Lo que se haría solo" in grid.title).rows
+    assert {(row[0], row[2]) for row in rows if row[1] == "nota escrita"} == {
+        ("uno", "4"), ("dos", "4"), ("tres", "4"), ("TODOS", "12"),
+    }  # fmt: skip
+    assert "nota escrita" not in " ".join(legend(result))
+
+
+async def test_the_legend_says_that_no_written_score_was_asked(model: Model, plan: Plan) -> None:
+    await _measure(plan)
+    result = await _measure(replace(plan, written=0))
+    assert "nota escrita" not in result["total"]["riesgos"]
+    assert "«nota escrita»: no se pidió" in legend(result)[-1]
+
+
+async def test_the_approval_s_error_over_all_sets(model: Model, plan: Plan) -> None:
+    result = await _measure(plan)
+    sets = [figures["juicio"] for figures in result["conjuntos"].values()]
+    pooled, n = result["total"]["juicio"], sum(f["n"] for f in sets)
+    assert pooled["n"] == n
+    assert pooled["brier"] == pytest.approx(sum(f["n"] * f["brier"] for f in sets) / n, abs=2e-4)
+    assert 0 < pooled["ece"] <= sum(f["n"] * f["ece"] for f in sets) / n + 2e-4
+    rows = next(grid for grid in grids(result) if grid.title.startswith("Juicio y aprobación")).rows
+    assert rows[-1][:3] == ("todos los conjuntos", "todos", str(n))
+    assert rows[-1][-2:] == (f"{pooled['ece']:.3f}", f"{pooled['brier']:.3f}")
+
+
+async def test_a_result_without_the_newer_figures_is_drawn(model: Model, plan: Plan, tmp_path: Path) -> None:
+    result: dict[str, Any] = {"fecha": "2026-01-01", "commit": None, **await _measure(plan)}
+    del result["sin_retirar"], result["total"]["n"], result["total"]["juicio"]
+    for figures in result["conjuntos"].values():
+        del figures["coste"]["siguientes_medidos"]
+        for method in figures["decision"]["metodos"].values():
+            del method["n"]
+        for kind in figures["juicio"]["por_tipo"].values():
+            del kind["ap_juez"], kind["ap_aprobacion"], kind["ece"], kind["brier"]
+    (tmp_path / "r.json").write_text(json.dumps(result), "utf-8")
+    assert figuras.main([str(tmp_path / "r.json"), "--salida", str(tmp_path)]) == 0
+    assert "| uno | producto | — |" in (tmp_path / "calidad.md").read_text("utf-8")
 
 
 async def test_sets_that_the_calibration_has_seen_are_decided_without_it(model: Model, plan: Plan) -> None:
@@ -189,7 +248,7 @@ def test_figures_want_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_a_document_without_marks_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "calidad.md").write_text("# Otra cosa\n", "utf-8")
-    result = {
+    result: dict[str, Any] = {
         "fecha": "2026-01-01", "commit": None, "modelo": "m", "prompt": "p", "vectores": "e5", "umbral": 65,
         "semilla": 1, "sin_retirar": False, "reintentos": 0, "conjuntos": {},
         "total": {"riesgos": {"producto": {}}, "umbral": None},
@@ -224,20 +283,42 @@ def test_the_interval_holds_the_mean_and_is_the_same_for_the_same_seed() -> None
     assert mean_with_interval([], seed=7) == {"valor": None, "intervalo": None}
 
 
+def test_the_approval_of_each_kind_of_incident() -> None:
+    fit = Calibration(
+        embeddings="e5", judge=JUDGE, prompt="p", intercept=0.0, logit=1.0, logit_range=(-9.0, 9.0), scores={}
+    )
+
+    def case(label: int, logit: float) -> Case:
+        return Case("uno", "i", "e", label, bool(label), {}, logit)
+
+    cases = [("", case(1, 2.0)), ("", case(1, -1.0)), ("ajeno", case(0, 0.0)), ("ajeno", case(0, 0.0))]
+    kinds = measure_candidates(cases, fit)["por_tipo"]
+    # Right ones at 0.88 and 0.27, the others at 0.5 twice: ranked 1st and last, precision 1 and 2 of 4.
+    assert kinds["ajeno"] == {
+        "n": 2, "auc_juez": 0.5, "ap_juez": 0.75, "auc_aprobacion": 0.5, "ap_aprobacion": 0.75,
+        "ece": 0.5, "brier": 0.25,
+    }  # fmt: skip
+    assert (kinds["con solución"]["auc_juez"], kinds["con solución"]["ap_aprobacion"]) == (None, None)
+    assert kinds["con solución"]["ece"] == pytest.approx((0.1192 + 0.7311) / 2, abs=1e-4)
+
+
+def test_a_judgement_without_time_leaves_the_others_theirs(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"entry": "a", "tokens": 9, "seconds": 5.0},
+        {"entry": "b", "tokens": 9, "seconds": 1.0},
+        {"entry": "c"},
+        {"entry": "d", "tokens": 9, "seconds": 3.0},
+    ]
+    head = {"prompt": "p", "model": "m", "incident": "i", "logit": 0.0}
+    (tmp_path / "j.jsonl").write_text("".join(json.dumps(head | row) + "\n" for row in rows), "utf-8")
+    one = Mock(spec=Decided, asked=tuple(("i", row["entry"]) for row in rows))
+    figures = cost([one], Judgements(tmp_path / "j.jsonl", "p", "m"))
+    assert figures == {
+        "juicios": 4.0, "tokens": None, "segundos_juicio": None, "segundos_siguiente": 2.0, "siguientes_medidos": 2,
+    }  # fmt: skip
+
+
 def test_incidents_taken_out_are_told_apart_from_the_source_s_own() -> None:
     figures = any_solution({"": [0.9, 0.8], "ajeno": [0.1], "retirada": [0.95]})
     assert {name: f["auroc"] for name, f in figures.items()} == {"todas": 1.0, "ajeno": 1.0, "retirada": 0.0}
     assert "todas" not in any_solution({"": [0.9], "retirada": [0.5]})
-
-
-@pytest.mark.parametrize(
-    ("settings", "name"),
-    [
-        ({"llm_provider": "embedded"}, judge_of("relevance")),
-        ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1"}, "gemma3"),
-        ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1", "llm_model": "otro"}, "otro"),
-    ],
-    ids=["embedded", "default", "named"],
-)
-def test_the_model_s_name_without_loading_it(settings: dict[str, Any], name: str) -> None:
-    assert model_name(load_settings(**settings)) == name

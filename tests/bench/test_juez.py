@@ -24,7 +24,9 @@ from core.evidence import Evidence
 from core.judgement import Calibration
 from core.ports import Capabilities
 from core.reason import Reason
-from finetune.judgements import JUDGE, Judgements
+from finetune.judgements import JUDGE, Judgements, model_name
+from finetune.labelled import rows
+from llm.adapter import Adapter
 from llm.model import Provider
 from llm.prompt import Prompt
 from llm.scripted import Said, Script, scripted_provider
@@ -50,7 +52,8 @@ class Model:
 
     @asynccontextmanager
     async def open(self, settings: Settings) -> AsyncIterator[Provider]:
-        yield scripted_provider(self.script, capabilities=Capabilities())
+        provider = scripted_provider(self.script, capabilities=Capabilities())
+        yield replace(provider, adapters={task: Adapter(Path(task), "v") for task in ("relevance", "answers")})
 
 
 @pytest.fixture
@@ -98,6 +101,25 @@ async def test_each_variant_is_measured_on_the_same_questions(model: Model, plan
     assert result["medias"]["orden"] == {"conjuntos": 4, "n": result["medias"]["producto"]["n"], "auc": 0.0,
                                          "ap": result["medias"]["orden"]["ap"]}  # fmt: skip
     assert result["sin_leer"] == 0
+
+
+async def test_every_wording_of_a_question_is_put_to_the_same_judge(model: Model, plan: Plan) -> None:
+    await _measure(plan)
+    of_texts = "¿Contiene el fragmento"
+    taken = {
+        (of_texts in messages[-1].text, options.get("adapter"))
+        for messages, options in zip(model.script.asked, model.script.options, strict=True)
+    }
+    assert taken == {(False, "relevance"), (True, "answers")}
+    kept = {line["prompt"]: line["model"] for line in rows(plan.cache, "prompt", "model")}
+    settings = load_settings(llm_provider="embedded")
+    relevance, answers = model_name(settings, "relevance"), model_name(settings, "answers")
+    assert relevance != JUDGE
+    assert kept == {
+        Prompt.load(file).version: answers if variant.questions else relevance
+        for variant in VARIANTS.values()
+        for file in variant.files
+    }
 
 
 async def test_a_second_run_asks_nothing_and_a_dry_one_finds_the_same(model: Model, plan: Plan) -> None:

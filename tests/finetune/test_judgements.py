@@ -3,11 +3,13 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from config import load_settings
 from core.usage import Usage, count
-from finetune.judgements import FIRST_PROMPT, JUDGE, LONGEST, Judgements
+from finetune.judgements import FIRST_PROMPT, JUDGE, LONGEST, Judgements, judge_of, model_name
 
 
 class Lengths:
@@ -68,3 +70,17 @@ async def test_only_the_start_of_a_long_entry_counts(tmp_path: Path, length: int
     known = Judgements(tmp_path / "j.jsonl", "p", "m")
     await known.judge(Lengths(), "i", ["x" * (LONGEST + 100)])
     assert len(known.missing([("i", "x" * length)])) == missing
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"llm_provider": "embedded"}, judge_of("relevance")),
+        ({"llm_provider": "embedded", "llm_gguf": Path(__file__)}, "test_judgements"),
+        ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1"}, "gemma3"),
+        ({"llm_provider": "ollama", "ollama_base_url": "http://127.0.0.1:1", "llm_model": "otro"}, "otro"),
+    ],
+    ids=["embedded", "own-file", "default", "named"],
+)
+def test_the_model_s_name_without_loading_it(settings: dict[str, Any], name: str) -> None:
+    assert model_name(load_settings(**settings)) == name

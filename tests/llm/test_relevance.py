@@ -1,11 +1,18 @@
+import logging
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from langchain_core.messages import AIMessage
 
 from core.errors import Terminal
 from core.reason import Reason
-from llm.relevance import LOWEST, first_token, yes_no_logit
+from llm.adapter import Adapter
+from llm.call import Caller
+from llm.relevance import INCIDENT_NAMES, LOWEST, Relevance, first_token, yes_no_logit
+from llm.scripted import Said, Script, scripted_provider
+from llm.tasks import PROMPTS
 
 
 @pytest.mark.parametrize(
@@ -58,3 +65,18 @@ def test_tokens_that_read_alike_are_added_up() -> None:
     top = [{"token": "s", "logprob": math.log(0.25)}, {"token": "s", "logprob": math.log(0.25)}]
     message = AIMessage("s", response_metadata={"logprobs": [{"top_logprobs": top}]})
     assert first_token(message) == pytest.approx({"s": math.log(0.5)})
+
+
+@pytest.mark.parametrize(("task", "adapter"), [(None, None), ("relevance", "relevance")], ids=["its own", "another's"])
+async def test_a_prompt_that_words_a_task_anew_takes_its_adapter_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, task: str | None, adapter: str | None
+) -> None:
+    text = (PROMPTS / "relevance.md").read_text("utf-8").replace("task: relevance", "task: otra")
+    (tmp_path / "otra.md").write_text(text, "utf-8")
+    script = Script([Said("sí", {"sí": -0.1, "no": -2.1})])
+    provider = replace(scripted_provider(script), adapters={"relevance": Adapter(Path("a.gguf"), "v")})
+    with caplog.at_level(logging.INFO, "llm.call"):
+        judge = Relevance(tmp_path / "otra.md", Caller(provider, None), INCIDENT_NAMES, task=task)
+        assert await judge("no imprime", ["IMPRESIÓN"]) == [pytest.approx(2.0)]
+    assert script.options[0].get("adapter") == adapter
+    assert caplog.records[-1].__dict__["model"] == provider.named(task or "otra")
