@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import httpx
 import stamina
 
-from core.errors import Retryable, Terminal, UsageError
+from core.errors import Retryable, StageError, Terminal, UsageError
 from core.reason import Reason
+from core.usage import count_error
 
 logger = logging.getLogger(__name__)
 
@@ -176,13 +177,14 @@ class Service:
         return value
 
     def rubbish(self, what: str) -> Terminal:
-        """The error for an answer that makes no sense; `what` says what came."""
+        """The error for an answer that makes no sense, to be raised: it is counted; `what` says what came."""
+        count_error(self.wording.service)
         return _rubbish(self.client, self.wording, what)
 
 
 @dataclass(frozen=True)
 class _Exchange:
-    """One try: request out, answer in, every failure mapped."""
+    """One try: request out, answer in, every failure mapped and counted."""
 
     client: httpx.AsyncClient
     wording: Wording
@@ -192,6 +194,13 @@ class _Exchange:
     limit: int
 
     async def __call__(self, build: Callable[[], httpx.Request]) -> Answer:
+        try:
+            return await self._try(build)
+        except StageError:
+            count_error(self.wording.service)
+            raise
+
+    async def _try(self, build: Callable[[], httpx.Request]) -> Answer:
         deadline_s = (self.client.timeout.read or 60.0) * _DEADLINE_FACTOR
         request, status, started = build(), 0, time.perf_counter()
         try:
@@ -203,9 +212,10 @@ class _Exchange:
                 finally:
                     await response.aclose()
         except _NEVER_CONNECTED as error:
-            raise self._down("no se ha podido conectar", sent=False) from error
+            late = ", HTTP_TIMEOUT" if isinstance(error, httpx.TimeoutException) else ""
+            raise self._down("no se ha podido conectar", f"que está en marcha{late}", sent=False) from error
         except (httpx.TimeoutException, TimeoutError) as error:
-            raise self._down("no ha respondido a tiempo") from error
+            raise self._down("no ha respondido a tiempo", "HTTP_TIMEOUT") from error
         except httpx.DecodingError as error:
             raise self._unclear("una respuesta mal comprimida") from error
         except httpx.TransportError as error:
@@ -230,8 +240,10 @@ class _Exchange:
                 f"ha respondido {status}", applied=status >= 500 or status == 408, headers=response.headers
             )
         if response.is_client_error:
+            # Wanting a login, it may be another server than was meant; other refusals are about what was asked.
+            hint = f"; compruebe {self.wording.setting}" if status in (401, 403) else ""
             raise Terminal(
-                self.wording.refused, f"{_named(self.client, self.wording)} ha rechazado la petición ({status})"
+                self.wording.refused, f"{_named(self.client, self.wording)} ha rechazado la petición ({status}){hint}"
             )
         if not response.is_success:
             raise self._unclear(f"una redirección o un estado inesperado ({status})")
@@ -255,12 +267,19 @@ class _Exchange:
         return b"".join(parts)
 
     def _down(
-        self, what: str, *, sent: bool = True, applied: bool = True, headers: httpx.Headers | None = None
+        self,
+        what: str,
+        check: str = "",
+        *,
+        sent: bool = True,
+        applied: bool = True,
+        headers: httpx.Headers | None = None,
     ) -> ServiceDown:
-        hint = f"; compruebe que está en marcha y {self.wording.setting}" if not sent else ""
+        """`check`: what to look at before the setting with the address."""
+        hint = f"{check} y {self.wording.setting}" if check else self.wording.setting
         return ServiceDown(
             self.wording.unavailable,
-            f"{_named(self.client, self.wording)} {what}{hint}",
+            f"{_named(self.client, self.wording)} {what}; compruebe {hint}",
             sent=sent,
             maybe_applied=self.changes and sent and applied,
             pause_s=_retry_after(headers),

@@ -95,6 +95,7 @@ class Pipeline:
                 "tokens_salida": usage.output_tokens,
                 "segundos": round(time.perf_counter() - start, 3),
                 "etapas": {name: round(value, 3) for name, value in seconds.items()},
+                "errores_api": usage.errors,
             }
         )
         return result, decision

@@ -62,6 +62,8 @@ class IncidentResult(BaseModel):
     segundos: float = 0.0
     etapas: dict[str, float] = {}
     """Stage -> seconds."""
+    errores_api: dict[str, int] = {}
+    """Service -> requests to it that failed, each try of a repeated one, whatever became of the incident."""
     impedimentos: tuple[Reason, ...] = ()
     """Every reason why it may not be done now, or only once a person has said yes."""
     candidatos: tuple[str, ...] = ()
@@ -114,6 +116,9 @@ def summarise(
 ) -> dict[str, Any]:
     """The figures of a run. `left`: incidents it did not get to; `more`: facts of the run, added as they are."""
     waiting = [r for r in results if r.resultado is not Result.AUTOMATIC]
+    errors: Counter[str] = Counter()
+    for result in results:
+        errors.update(result.errores_api)
     summary: dict[str, Any] = {
         "incidencias": len(results),
         "por_resultado": {kind.value: sum(r.resultado is kind for r in results) for kind in Result},
@@ -122,6 +127,7 @@ def summarise(
         "sin_empezar": left,
         "esperan_a_una_persona": len(waiting),
         "rechazadas_por_el_critico": sum(r.estado_critico == "REJECTED" for r in results),
+        "errores_api": dict(errors.most_common()),
         "llamadas_llm_por_incidencia": _mean(r.llamadas_llm for r in results),
         "juicios_por_incidencia": _mean(r.juicios for r in results),
         "tokens_por_incidencia": _mean(r.tokens_entrada + r.tokens_salida for r in results),

@@ -133,6 +133,9 @@ def _figures(summary: dict[str, Any]) -> Iterable[str]:
     if slow:
         named = ", ".join(f"{STAGES.get(name, name)} {value['mediana']} (p95 {value['p95']})" for name, value in slow)
         yield f"Segundos por etapa, mediana: {named}"
+    if errors := summary.get("errores_api"):
+        named = ", ".join(f"{service} {count}" for service, count in errors.items())
+        yield f"Errores de servicios (con reintentos): {named}"
     if summary["rechazadas_por_el_critico"]:
         where = escape(str(summary.get("rechazos")))
         yield f"Rechazadas por el crítico: {summary['rechazadas_por_el_critico']} ({where})"

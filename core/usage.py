@@ -1,9 +1,9 @@
-"""What an incident costs in model calls: counted where the calls are made, read by whoever opened the meter."""
+"""What an incident costs in model calls, and what failed: counted at the call, read by whoever opened the meter."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -15,6 +15,8 @@ class Usage:
     """One-token calls, of which only the probabilities are read."""
     input_tokens: int = 0
     output_tokens: int = 0
+    errors: dict[str, int] = field(default_factory=dict)
+    """Service -> requests to it that failed, each try of a repeated one."""
 
     def add(self, other: "Usage") -> None:
         """Add `other`'s counts to these."""
@@ -22,6 +24,8 @@ class Usage:
         self.judgements += other.judgements
         self.input_tokens += other.input_tokens
         self.output_tokens += other.output_tokens
+        for service, failed in other.errors.items():
+            self.errors[service] = self.errors.get(service, 0) + failed
 
 
 _meter: ContextVar[Usage | None] = ContextVar("usage", default=None)
@@ -46,3 +50,8 @@ def count(call: Usage) -> None:
     usage = _meter.get()
     if usage is not None:
         usage.add(call)
+
+
+def count_error(service: str) -> None:
+    """Add one failed request to the meter in force, if any."""
+    count(Usage(errors={service: 1}))

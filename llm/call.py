@@ -17,12 +17,16 @@ from core.errors import Retryable, StageError, Terminal
 from core.model_slots import Slots, unlimited
 from core.reason import Reason
 from core.spans import add_span
-from core.usage import Usage, count
+from core.usage import Usage, count, count_error
 from llm.history import Call, History
 from llm.model import Provider
 from llm.prompt import ROLES, Prompt
 
 logger = logging.getLogger(__name__)
+
+_SERVICE = "el modelo"
+_NO_ANSWER = frozenset({Reason.MODEL_UNAVAILABLE, Reason.MODEL_TIMEOUT})
+"""The service failed; any other reason is about the prompt or the reply."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ class Caller:
             failed = None
         except StageError as error:
             failed = error.reason
+            if failed in _NO_ANSWER:
+                count_error(_SERVICE)
             logger.warning(
                 "llamada al modelo fallida",
                 extra={"action": "model_failed", "task": prompt.task, "reason": error.reason.value},

@@ -21,12 +21,14 @@ from core.errors import Retryable, StageError, Terminal, UsageError
 from core.incident import Incident
 from core.ports import IncidentDesk
 from core.reason import Reason
+from core.usage import Usage, metering
 from tests.api.contract import WAIT, DeskContract
 
 BASE = "http://mesa.test:8000/desk"
 LISTING = f"{BASE}/api/incidencias"
 INCIDENT = {"codIncidencia": "INC-1", "buzon": "EMISION", "estado": "Abierta", "descripcion": "No emite."}
 READ = Incident(code="INC-1", etag='"7"')
+DESK = "la mesa de incidencias"
 HTML = httpx.Response(200, html="<html><body>Inicie sesión</body></html>")
 
 
@@ -158,7 +160,9 @@ async def test_reads_a_declared_encoding(desk: HttpIncidentDesk) -> None:
 @respx.mock
 async def test_rubbish_is_named(desk: HttpIncidentDesk, response: httpx.Response, says: str) -> None:
     route = respx.get(LISTING).mock(return_value=response)
-    error = await _failure(desk.list_open())
+    with metering() as usage:
+        error = await _failure(desk.list_open())
+    assert usage.errors == {DESK: 1}
     assert isinstance(error, Terminal)
     assert error.reason is Reason.DESK_UNAVAILABLE
     assert says in str(error)
@@ -212,29 +216,66 @@ DOWN = [
 @respx.mock
 async def test_reading_is_repeated_until_it_works(desk: HttpIncidentDesk, bad: Exception | httpx.Response) -> None:
     route = respx.get(LISTING).mock(side_effect=[bad, bad, httpx.Response(200, json=[INCIDENT])])
-    assert len((await desk.list_open()).incidents) == 1
+    with metering() as usage:
+        assert len((await desk.list_open()).incidents) == 1
     assert route.call_count == 3
+    assert usage.errors == {DESK: 2}
 
 
 @pytest.mark.parametrize("bad", DOWN)
 @respx.mock
 async def test_reading_is_given_up_in_the_end(desk: HttpIncidentDesk, bad: Exception | httpx.Response) -> None:
     route = respx.get(LISTING).mock(side_effect=[bad] * 9)
-    error = await _failure(desk.list_open())
+    with metering() as usage:
+        error = await _failure(desk.list_open())
     assert isinstance(error, Retryable)
     assert error.reason is Reason.DESK_UNAVAILABLE
     assert not error.maybe_applied
     assert route.call_count == 3
+    assert usage.errors == {DESK: 3}
+    assert "; compruebe " in str(error)
+    assert str(error).endswith("MOCK_GESTOR_URL")
+    assert ("HTTP_TIMEOUT" in str(error)) is isinstance(bad, httpx.TimeoutException | TimeoutError)
+
+
+@respx.mock
+async def test_a_status_that_is_expected_is_no_error(desk: HttpIncidentDesk) -> None:
+    respx.get(f"{LISTING}/INC-1").respond(404)
+    respx.get(LISTING).respond(json=[INCIDENT])
+    with metering() as usage:
+        await desk.read("INC-1")
+    assert usage == Usage()
+
+
+@respx.mock
+async def test_a_call_that_is_cancelled_is_no_error(desk: HttpIncidentDesk) -> None:
+    asked = asyncio.Event()
+
+    async def never(_: httpx.Request) -> httpx.Response:
+        asked.set()
+        return await asyncio.Future()
+
+    respx.get(LISTING).mock(side_effect=never)
+    with metering() as usage:
+        call = asyncio.create_task(desk.list_open())
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+    assert usage == Usage()
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
 @respx.mock
 async def test_a_refusal_is_not_repeated(desk: HttpIncidentDesk, status: int) -> None:
     route = respx.get(LISTING).respond(status)
-    error = await _failure(desk.list_open())
+    with metering() as usage:
+        error = await _failure(desk.list_open())
+    assert usage.errors == {DESK: 1}
     assert isinstance(error, Terminal)
     assert error.reason is Reason.DESK_REFUSED
     assert str(status) in str(error)
+    assert str(error).endswith("; compruebe MOCK_GESTOR_URL") is (status in (401, 403))
     assert route.call_count == 1
 
 
@@ -297,6 +338,7 @@ async def test_a_change_in_doubt_is_sent_once(
     assert isinstance(error, Retryable)
     assert error.reason is Reason.DESK_UNAVAILABLE
     assert error.maybe_applied is maybe
+    assert str(error).endswith("MOCK_GESTOR_URL")
     assert route.call_count == 1
 
 

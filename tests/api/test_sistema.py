@@ -13,6 +13,7 @@ from api.sistema import HttpSystem
 from core.errors import Retryable, StageError, Terminal
 from core.ports import ExternalSystem, SystemAnswer
 from core.reason import Reason
+from core.usage import metering
 
 BASE = "http://sistema.test"
 CHECK = f"{BASE}/api/comprobacionPoliza"
@@ -114,7 +115,9 @@ async def test_a_check_is_understood_in_another_spelling(system: ExternalSystem,
 @respx.mock
 async def test_an_answer_in_doubt_is_refused(system: ExternalSystem, response: httpx.Response) -> None:
     route = respx.post(CHECK).mock(return_value=response)
-    error = await _failure(system.check("POL-1", "fxprovicion", {}))
+    with metering() as usage:
+        error = await _failure(system.check("POL-1", "fxprovicion", {}))
+    assert usage.errors == {"el sistema de negocio": 1}
     assert isinstance(error, Terminal)
     assert error.reason is Reason.SYSTEM_ANSWER_INVALID
     assert "POL-1" not in str(error)

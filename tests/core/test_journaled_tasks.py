@@ -1,6 +1,7 @@
 """core/journaled_tasks.py and core/steps.py: what a model answered is not asked again, and only for what was asked."""
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from core.journaled_tasks import JournaledTasks
 from core.ports import Capabilities, Critique, Suggestion
 from core.reason import Reason
 from core.steps import DirectSteps, Json, Steps, current_steps, journalling
-from core.usage import Usage, count, metering
+from core.usage import Usage, count, count_error, metering
 
 CRITIQUE = Critique(reason="no es", problem_type="Error", avoid_solution_types=("cierre",), recommended_approach="otra")
 
@@ -41,13 +42,16 @@ class Model:
     capabilities = Capabilities(vision=True)
     model_name = "double"
 
-    def __init__(self, image: str = "se ve un aviso") -> None:
+    def __init__(self, image: str = "se ve un aviso", errors: int = 0) -> None:
         self.asked: list[str] = []
         self._image = image
+        self._errors = errors
 
     def _ask(self, what: str) -> None:
         self.asked.append(what)
         count(Usage(generative=1, input_tokens=10, output_tokens=2))
+        for _ in range(self._errors):
+            count_error("el modelo")
 
     async def judge(self, incident: str, candidates: Sequence[str]) -> list[float]:
         self._ask("judge")
@@ -111,6 +115,30 @@ async def test_what_was_answered_is_not_asked_again(call: Call, answer: object) 
         costs.append(usage)
     assert len(model.asked) == 1
     assert costs == [Usage(generative=1, input_tokens=10, output_tokens=2)] * 2
+
+
+async def test_errors_on_the_way_to_an_answer_are_counted_once_each_time_it_is_given() -> None:
+    model, steps = Model(errors=2), Kept()
+    tasks = JournaledTasks(model, _same)
+    for _ in range(2):
+        steps.again()
+        with journalling(steps), metering() as usage:
+            await tasks.keywords("texto")
+        assert usage.errors == {"el modelo": 2}
+        steps.kept = json.loads(json.dumps(steps.kept))
+    assert len(model.asked) == 1
+
+
+async def test_a_cost_kept_without_errors_is_read() -> None:
+    steps = Kept()
+    tasks = JournaledTasks(Model(), _same)
+    with journalling(steps):
+        await tasks.keywords("texto")
+        del steps.kept[0][1]["coste"]["errors"]
+        steps.again()
+        with metering() as usage:
+            assert await tasks.keywords("texto") == ["una", "dos"]
+    assert usage == Usage(generative=1, input_tokens=10, output_tokens=2)
 
 
 @pytest.mark.parametrize(("call", "answer"), CALLS)

@@ -36,7 +36,7 @@ from core.privacy import PersonalData, scrub
 from core.reason import Reason
 from core.report import IncidentResult, Result
 from core.search import Searcher
-from core.usage import Usage, count
+from core.usage import Usage, count, count_error
 from llm.scripted import Said, Script, scripted_provider
 from llm.tasks import ModelTasks
 from observabilidad.mlflow_spans import as_spans
@@ -231,6 +231,12 @@ async def test_simulating_leaves_no_note(build: Build) -> None:
     result = await world.work()
     assert (result.resultado, result.tipo) == (Result.HUMAN, "manual")
     assert (await world.desk.read("I1")).history == ()
+
+
+async def test_service_errors_stand_in_the_result_though_all_went_well(build: Build) -> None:
+    world = build(tasks=ScriptedTasks(while_judging=lambda: count_error("el modelo")))
+    result = await world.work()
+    assert (result.resultado, result.errores_api) == (Result.AUTOMATIC, {"el modelo": 1})
 
 
 async def test_a_row_kept_for_a_person(build: Build) -> None:

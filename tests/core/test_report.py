@@ -33,6 +33,7 @@ def test_no_incident() -> None:
     assert summary["segundos_por_incidencia"] == {"mediana": 0.0, "p95": 0.0}
     assert summary["llamadas_llm_por_incidencia"] == 0
     assert summary["segundos_por_etapa"] == {}
+    assert summary["errores_api"] == {}
     assert "contra_lo_esperado" not in summary
 
 
@@ -127,6 +128,19 @@ def test_shares_of_nothing_are_unknown() -> None:
 def test_reasons_that_are_faults() -> None:
     assert Reason.DESK_REFUSED in FAULTS
     assert FAULTS.isdisjoint({Reason.APPROVED, Reason.BELOW_THRESHOLD, Reason.TOUCHED_MEANWHILE, Reason.MANUAL_ENTRY})
+
+
+def test_service_errors_are_summed_over_the_incidents() -> None:
+    summary = summarise(
+        [acted("1"), result("2", errores_api={"el modelo": 1}), result("3", errores_api={"la mesa": 3, "el modelo": 1})]
+    )
+    assert list(summary["errores_api"].items()) == [("la mesa", 3), ("el modelo", 2)]
+
+
+def test_a_result_of_before_errors_were_counted_is_read() -> None:
+    old = result("1").model_dump(mode="json")
+    del old["errores_api"]
+    assert IncidentResult.model_validate(old).errores_api == {}
 
 
 def test_the_report_is_read_back_as_it_was() -> None:

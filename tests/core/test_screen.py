@@ -109,6 +109,12 @@ def test_nothing_to_work() -> None:
     assert "Hecho" not in told
     assert "Segundos por etapa" not in told
     assert "Sin empezar" not in told
+    assert "Errores de servicios" not in told
+
+
+def test_service_errors_are_told_in_a_line() -> None:
+    told = _shown(_result("INC-1", errores_api={"la mesa de incidencias": 3}), _result("INC-2", errores_api={"x": 1}))
+    assert "\nErrores de servicios (con reintentos): la mesa de incidencias 3, x 1\n" in told
 
 
 @pytest.mark.parametrize(

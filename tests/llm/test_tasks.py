@@ -85,6 +85,7 @@ async def test_a_bad_reply_is_repaired_once(kind: str, bad: Answer) -> None:
             assert await ModelTasks(there.provider).reformulate("no entro", None) == "Fallo al entrar"
         assert there.calls() == 2
     assert usage.generative == 2
+    assert usage.errors == {}, "the service answered"
 
 
 @every_provider
@@ -108,10 +109,11 @@ async def test_two_bad_replies_are_unreadable(kind: str) -> None:
 )
 async def test_what_may_pass_is_retryable(kind: str, answer: Answer, reason: Reason) -> None:
     async with provided(kind, answer, seconds=1.0 if answer.hangs else 5.0) as there:
-        with pytest.raises(Retryable) as caught:
+        with pytest.raises(Retryable) as caught, metering() as usage:
             await ModelTasks(there.provider).reformulate("no entro", None)
         assert there.calls() == 1, "who calls decides whether to try again"
     assert caught.value.reason is reason
+    assert usage.errors == {"el modelo": 1}
 
 
 @every_provider
