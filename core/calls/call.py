@@ -1,8 +1,14 @@
 """A call that is asked about, as a person writes it."""
 
+import re
 from dataclasses import dataclass
 
 from core.calls.pattern import ARROW
+from core.identifiers import Kind, scrub
+
+_HIDDEN = re.compile(f"(<(?:{'|'.join(Kind)})>)")
+_ARROWS = (*map(re.compile, ("->", "→", "=>", r"\|")), re.compile("".join(f"(?<!<{kind})" for kind in Kind) + ">"))
+"""The last one is no arrow where it ends a step's `<NIF>`."""
 
 
 @dataclass(frozen=True)
@@ -17,15 +23,17 @@ class Call:
 
 
 def read_call(text: str, *, code: str = "", segment: str = "", kind: str = "") -> Call:
-    """A call as a person writes it: «Inicio -> Menú -> Error 503»."""
-    for arrow in ("->", "→", "=>", "|", ">"):
-        if arrow in text:
-            parts = text.split(arrow)
-            break
-    else:
-        parts = [text]
-    steps = tuple(" ".join(part.split()) for part in parts if part.strip())
-    return Call(steps, code.strip(), segment.strip(), kind.strip())
+    """A call as a person writes it: «Inicio -> Menú -> Error 503», without personal data, as calls are loaded."""
+    arrow = next((arrow for arrow in _ARROWS if arrow.search(text)), None)
+    parts = arrow.split(text) if arrow else [text]
+    steps = tuple(step for part in parts if (step := _scrubbed(part)))
+    return Call(steps, _scrubbed(code), _scrubbed(segment), _scrubbed(kind))
+
+
+def _scrubbed(text: str) -> str:
+    """`text` as `Loader` would keep it; what is hidden already stays as it is, so that a step can be copied."""
+    plain = " ".join(text.split())
+    return "".join(part if i % 2 else scrub(part) for i, part in enumerate(_HIDDEN.split(plain)))
 
 
 def steps_told(call: Call) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from core.calls.call_id import shown_id
 from core.calls.mapping import CallMap
 from core.calls.reading import Chunk, Layout, chunks, look_at
 from core.calls.store import CallRow, CallStore, hashed
@@ -103,7 +104,7 @@ class _Known:
 
 
 class Loader:
-    """Loads one file. `scrub` takes personal data out of steps, values and notes."""
+    """Loads one file. `scrub` takes personal data out of steps, values and notes; `shown_id`, out of ids."""
 
     def __init__(self, store: CallStore, mapped: CallMap, scrub: Scrub) -> None:
         self._store = store
@@ -179,7 +180,7 @@ class Loader:
         self._learn(table["steps_history"].unique().tolist())
         history = self._each(table["steps_history"], self._known.histories.__getitem__, wrong)
         failed = self._failed(table, wrong)
-        ids = table["call_id"].str.strip()
+        ids = table["call_id"].str.strip().map(shown_id)
         for i in np.flatnonzero((ids == "").to_numpy()):
             wrong[int(i)] = "no tiene call_id"
         columns = {

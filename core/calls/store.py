@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.calls.call_id import shown_id
 from core.calls.counted import SEP, CountedCalls, count_cells
 from core.calls.frequent import MOST_NAMES
 from core.calls.group import Group
@@ -67,7 +68,8 @@ _FAILING = (
 _EXAMPLES = 5
 
 CallRow = tuple[int, str, int, int, int, int, int, int, int, int]
-"""id, call_id, history, segment, type, code, hour, day (ordinal), failed, note; `NO_VALUE` where it does not say."""
+"""id, call_id as it is shown, history, segment, type, code, hour, day (ordinal), failed, note; `NO_VALUE` where it does
+not say."""
 
 
 class CallStore:
@@ -216,9 +218,9 @@ class CallStore:
         return KnownNames.of(found, *(self._names(kind) for kind in ("segmento", "tipo", "codigo")))
 
     def steps_of(self, call_id: str) -> "tuple[str, ...] | None":
-        """The way of one call, by its id; None where it is not known."""
+        """The way of one call, by its id as the log has it or as it is shown; None where it is not known."""
         query = "SELECT h.pasos FROM llamada AS l JOIN historia AS h ON h.id = l.historia WHERE l.id = ?"
-        row = self._db.execute(query, (int(hashed([call_id])[0]),)).fetchone()
+        row = self._db.execute(query, (int(hashed([shown_id(call_id)])[0]),)).fetchone()
         return tuple(row[0].split(SEP)) if row else None
 
     def _number(self, kind: str, text: str) -> int:
@@ -255,7 +257,7 @@ class CallStore:
 
 
 def hashed(call_ids: Sequence[str]) -> Ints:
-    """(ids,) the number that each call is kept under: 64 bits of its id's hash."""
+    """(ids,) the number that each call is kept under: 64 bits of the hash of its id as it is shown."""
     from pandas.util import hash_array
 
     return np.asarray(hash_array(np.array(call_ids, object), categorize=False).view(np.int64))
