@@ -16,6 +16,7 @@ from core.outcome import Outcome
 from core.policy import Autonomy, Policy
 from core.ports import ExternalSystem, IncidentDesk
 from core.precedent import Precedents
+from core.preconditions import sent_in_vain
 from core.reason import Reason
 
 logger = logging.getLogger(__name__)
@@ -46,13 +47,14 @@ class Executor:
         self._tag = tag
         self._guard = guard
         self._ledger = guard.ledger
-        self._delivery = Delivery(desk, guard.ledger, tag, guard.patience)
+        self._delivery = Delivery(desk, guard.ledger, tag, guard.patience, guard.switch.paused)
         self.precedents = Precedents(guard.ledger, self._delivery)
 
     async def carry_out(self, incident: Incident, decision: Decision, *, approved: bool = False) -> Outcome:
         """Do what was decided, or keep it for a person; `approved`: a person has said yes to it.
 
-        Raises `StageError`: the desk refused, does not answer, or does not confirm.
+        Raises `StageError`: the desk refused, does not answer, or does not confirm; `Terminal(PAUSED)`: approved, and
+        nothing was sent because of a pause.
         """
         if isinstance(decision.action, LeaveToHuman):
             kind = decision.entry.kind if decision.entry else decision.action.kind
@@ -112,6 +114,9 @@ class Executor:
         if approved:
             if paused:
                 raise Terminal(Reason.PAUSED)
+            # The person said yes to asking the system, not to whatever it answers.
+            if kind and self._guard.policy.autonomy(kind, incident.mailbox) is Autonomy.MANUAL:
+                return await self._leave(incident, decision, Reason.POLICY_MANUAL)
             return None
         match self._autonomy(incident, decision, kind):
             case Autonomy.MANUAL:
@@ -150,7 +155,10 @@ class Executor:
         if policy is None:
             return LeaveToHuman(reason=Reason.UNKNOWN_POLICY)
         facts = {"codIncidencia": incident.code, "buzon": incident.mailbox, "apertura": incident.opened}
-        return action_from_system(await self._system.check(call.policy, call.system, facts), self._mailboxes)
+        answer = action_from_system(await self._system.check(call.policy, call.system, facts), self._mailboxes)
+        if isinstance(answer, Reassign) and (why := sent_in_vain(answer.mailbox, incident)):
+            return LeaveToHuman(reason=why[0], note=answer.note)
+        return answer
 
     async def _apply(
         self, incident: Incident, decision: Decision, action: DeskAction, reason: Reason, *, approved: bool
@@ -159,6 +167,8 @@ class Executor:
             raise Terminal(Reason.UNKNOWN_MAILBOX, f"buzón «{action.mailbox}»")
         record = self._record(incident, decision, action.kind, Autonomy.PROPOSAL if approved else Autonomy.AUTOMATIC)
         record = record.model_copy(update={"target": action.mailbox if isinstance(action, Reassign) else None})
+        if approved:  # it is for the wording that was proposed; the row in hand still has its personal data
+            record = record.model_copy(update={"entry_hash": ""})
         again = (Phase.INTENDED, Phase.REFUSED, *((Phase.PROPOSED,) if approved else ()))
         full = await ask(self._ledger.intend, record, again=again, caps=self._guard.policy.caps)
         if full:
@@ -166,7 +176,12 @@ class Executor:
             return await self._propose(incident, decision, Reason.CAPPED)
         kind = ASKED_FOR_POLICY if decision.reason is Reason.MISSING_POLICY else action.kind
         change = _change(action, write_mark(self._tag, decision.id, record.entry, kind, action.note))
-        await self._delivery.deliver(incident, record, change)
+        try:
+            await self._delivery.deliver(incident, record, change)
+        except Terminal as error:
+            if error.reason is not Reason.PAUSED or approved:
+                raise
+            return await self._propose(incident, decision, Reason.PAUSED)
         return Outcome(action, reason)
 
     def _record(self, incident: Incident, decision: Decision, kind: str, autonomy: Autonomy) -> Record:

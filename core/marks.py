@@ -41,9 +41,7 @@ def read_marks(incident: Incident, tag: str) -> list[Mark]:
 
 def our_text(entry: HistoryEntry, tag: str) -> str | None:
     """What we wrote in an entry, after the tag; None where a person wrote it."""
-    mark = tag.strip()
-    ours = (text.strip() for text in (entry.notes, entry.detail) if text.lstrip().startswith(mark))
-    return next((text[len(mark) :] for text in ours), None)
+    return entry.after_tag(tag.strip())
 
 
 def _parse(text: str) -> Mark:

@@ -96,18 +96,8 @@ class Precedents:
         return carries(incident, record.id) or self._delivery.fingerprint(incident) != record.fingerprint
 
     async def barred(self, code: str) -> dict[str, Reason]:
-        """Row id -> why it is not to be used on this incident again: people said no to it, or it came back open."""
-        found = {
-            record.entry: _SAID_NO[record.phase]
-            for record in await ask(self._ledger.of_incident, code)
-            if record.entry and record.phase in _SAID_NO
-        }
-        for outcome in await ask(lambda: self._ledger.outcomes(incident=code)):
-            if outcome.entry and outcome.label is Label.REOPENED:
-                found[outcome.entry] = Reason.REOPENED
-            elif outcome.entry and outcome.label is not Label.RIGHT:
-                found.setdefault(outcome.entry, Reason.ROW_DENIED)
-        return found
+        """Row id -> why it is not to be used on this incident again."""
+        return await ask(barred_rows, self._ledger, code)
 
     def _was_reopened(self, code: str, entry_id: str) -> bool:
         said = self._ledger.outcomes(incident=code)
@@ -116,3 +106,21 @@ class Precedents:
     async def _note_reopening(self, record: Record) -> None:
         if await ask(self._ledger.label, record, Label.REOPENED, DESK):
             logger.warning("reabierta", extra={"action": "reopened", "decision": record.id, "row": record.entry})
+
+
+def barred_rows(ledger: Ledger, code: str) -> dict[str, Reason]:
+    """Row id -> why it is not to be used on this incident again: people said no to it, or it came back open.
+
+    Raises `DependencyError`.
+    """
+    found = {
+        record.entry: _SAID_NO[record.phase]
+        for record in ledger.of_incident(code)
+        if record.entry and record.phase in _SAID_NO
+    }
+    for outcome in ledger.outcomes(incident=code):
+        if outcome.entry and outcome.label is Label.REOPENED:
+            found[outcome.entry] = Reason.REOPENED
+        elif outcome.entry and outcome.label is not Label.RIGHT:
+            found.setdefault(outcome.entry, Reason.ROW_DENIED)
+    return found

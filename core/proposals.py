@@ -4,23 +4,29 @@ import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from core.actions import LeaveToHuman, Reassign
+from core.actions import CallSystem, LeaveToHuman, Reassign
 from core.decision import Decision, action_for
 from core.decision_record import kind_of, row_hash
-from core.errors import StageError, UsageError
+from core.errors import Retryable, StageError, Terminal, UsageError
 from core.execute import Executor
 from core.incident import Incident
 from core.ledger import JUDGED_WITH, Label, Ledger, Phase, Record
 from core.marks import ASKED_FOR_POLICY, our_text, read_marks
 from core.originals import Originals
 from core.outcome import Outcome
+from core.policy import Autonomy
 from core.ports import IncidentDesk
+from core.precedent import barred_rows
+from core.preconditions import is_overdue
 from core.reason import Reason
 
 logger = logging.getLogger(__name__)
 
+_WAITING = (Phase.PROPOSED, Phase.INTENDED)
+"""Of what waits; intended is an approval that was cut off, or one that another person is just giving."""
 MOST_REASON = 300
 """Characters kept of why a person rejects it."""
 
@@ -31,6 +37,7 @@ class Pending:
     nowhere."""
 
     record: Record
+    """Its `reason` says why it was not done by itself or, where something forbids it by now, what."""
     title: str
     row: str
     solution: str
@@ -67,17 +74,27 @@ class Proposals:
     async def approve(self, decision: str, who: str, executor: Executor) -> Outcome:
         """Carry it out, if incident and row are still what was proposed on; `acertada` once the desk confirms it.
 
-        Raises `UsageError` where it cannot be approved any more, `StageError` where the desk fails.
+        Raises `UsageError` where it cannot be approved any more, `StageError` where the desk fails. Where nothing was
+        sent, or surely nothing arrived, and the desk did not refuse it, it goes on waiting.
         """
         record = self._waiting(decision)
         incident = await self._desk.read(record.incident)
         if not self._is_current(record, incident):
             raise self._expired(record, Reason.TOUCHED_MEANWHILE)
-        outcome = await executor.carry_out(incident, self._rebuilt(record, incident), approved=True)
+        if (forbidden := self._forbidden(record)) and forbidden is not Reason.REOPENED:  # of that the outcome tells
+            raise self._expired(record, forbidden)
+        approved = self._rebuilt(record, incident)
+        try:
+            outcome = await executor.carry_out(incident, approved, approved=True)
+        except BaseException as error:  # an interruption, too
+            self._wait_again(record, approved, error)
+            if isinstance(error, Terminal) and self._is_refused(record):
+                raise Terminal(error.reason, f"{error}. {_anew(record)}") from error
+            raise
         if outcome.done:
             self._ledger.label(record, Label.RIGHT, who)
         else:
-            self._ledger.move(record.id, (Phase.PROPOSED,), Phase.REFUSED, reason=outcome.reason.value)
+            self._ledger.move(record.id, _WAITING, Phase.REFUSED, reason=outcome.reason.value)
         logger.info("aprobada", extra={"action": "approved", "decision": record.id, "done": bool(outcome.done)})
         return outcome
 
@@ -86,7 +103,7 @@ class Proposals:
         record = self._waiting(decision)
         if not reason.strip():
             raise UsageError("Indique el motivo del rechazo: --rechazar DECISION MOTIVO.")
-        if not self._ledger.move(record.id, (Phase.PROPOSED,), Phase.REJECTED):
+        if not self._ledger.move(record.id, _WAITING, Phase.REJECTED):
             raise UsageError(f"Otra persona acaba de decidir sobre {record.id}.")
         self._ledger.label(record, Label.REVERTED, who, self._scrub(reason.strip())[:MOST_REASON])
         logger.info("rechazada", extra={"action": "rejected", "decision": record.id})
@@ -96,9 +113,27 @@ class Proposals:
         record = self._ledger.find(decision)
         if record is None:
             raise UsageError(f"No hay ninguna decisión «{decision}». Vea las que esperan con --pendientes.")
-        if record.phase is not Phase.PROPOSED:
+        cut_off = record.phase is Phase.INTENDED and record.autonomy == Autonomy.PROPOSAL
+        if record.phase is not Phase.PROPOSED and not cut_off:
             raise UsageError(f"La decisión {decision} no espera aprobación (fase: {record.phase}).")
         return record
+
+    def _forbidden(self, record: Record) -> Reason | None:
+        """What people, the desk or the calendar have said since it was proposed."""
+        row = self._originals.row(record.entry or "")
+        if said := barred_rows(self._ledger, record.incident).get(record.entry or ""):
+            return said
+        return Reason.FIX_OVERDUE if row and is_overdue(row, datetime.now().astimezone()) else None
+
+    def _wait_again(self, record: Record, approved: Decision, error: BaseException) -> None:
+        """As it was proposed, if nothing was sent; what may be tried again and ended in `refused` never arrived."""
+        before = (Phase.INTENDED, Phase.REFUSED) if isinstance(error, Retryable) else (Phase.INTENDED,)
+        told = {"kind": kind_of(approved), "target": _target(approved), "reason": record.reason}
+        self._ledger.move(record.id, before, Phase.PROPOSED, **told)
+
+    def _is_refused(self, record: Record) -> bool:
+        now = self._ledger.find(record.id)
+        return now is not None and now.phase is Phase.REFUSED
 
     def _rebuilt(self, record: Record, incident: Incident) -> Decision:
         """The decision as it was proposed, from the catalogue's row: the ledger keeps no texts."""
@@ -113,22 +148,21 @@ class Proposals:
             raise self._expired(record, action.reason)
         reason = Reason.MISSING_POLICY if row.system and action.kind == "en espera" else Reason.APPROVED
         decision = Decision(record.id, action, None, reason, row)
-        target = action.mailbox if isinstance(action, Reassign) else None
-        if (kind_of(decision), target) != (record.kind, record.target):
+        # Once begun, the record has what the system answered.
+        begun = isinstance(action, CallSystem) and (record.phase is Phase.INTENDED or bool(record.sent_at))
+        if (kind_of(decision), _target(decision)) != (record.kind, record.target) and not begun:
             raise self._expired(record, Reason.ENTRY_CHANGED)
         return decision
 
     def _expired(self, record: Record, reason: Reason) -> UsageError:
         """It waits no longer: what it was proposed on is not there any more."""
-        self._ledger.move(record.id, (Phase.PROPOSED,), Phase.REFUSED, reason=reason.value)
-        return UsageError(
-            f"La propuesta {record.id} ya no se puede aprobar: {reason.text}. Para que se decida de nuevo: "
-            f"python main.py --incidencia {record.incident}"
-        )
+        self._ledger.move(record.id, _WAITING, Phase.REFUSED, reason=reason.value)
+        return UsageError(f"La propuesta {record.id} ya no se puede aprobar: {reason.text}. {_anew(record)}")
 
     async def _shown(self, record: Record) -> Pending:
         evidence = json.loads(record.evidence)
         evidence.pop(JUDGED_WITH, None)
+        forbidden = self._forbidden(record)
         row = self._originals.row(record.entry or "")
         others = [self._originals.row(identity) for identity in evidence.pop("otras", [])]
         try:
@@ -139,7 +173,7 @@ class Proposals:
         else:
             title, current = self._scrub(incident.title or incident.description), self._is_current(record, incident)
         return Pending(
-            record=record,
+            record=record.model_copy(update={"reason": forbidden.value}) if forbidden else record,
             title=title,
             row=row.description if row else "",
             solution=row.solution if row else "",
@@ -150,3 +184,11 @@ class Proposals:
 
     def _is_current(self, record: Record, incident: Incident) -> bool:
         return incident.fingerprint(without=self._tag.strip()) == record.fingerprint
+
+
+def _target(decision: Decision) -> str | None:
+    return decision.action.mailbox if isinstance(decision.action, Reassign) else None
+
+
+def _anew(record: Record) -> str:
+    return f"Para que se decida de nuevo: python main.py --incidencia {record.incident}"

@@ -17,6 +17,7 @@ from core.rejected import rejected_rows
 from core.report import FAULTS, IncidentResult, Result
 from core.steps import Json, Steps, journalling
 from core.trace import tracing
+from core.usage import metering
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ class QueuedWork:
 
     async def __call__(self, item: Item, steps: Steps, begun: int) -> Json:
         """`begun`: how often its work was begun, this time included."""
-        with tracing(run=self._run, incident=item.code):
+        with tracing(run=self._run, incident=item.code), metering() as usage:
             try:
                 result, decision = await self._worked(item, steps, begun)
             except StageError as error:
@@ -81,6 +82,8 @@ class QueuedWork:
             except Exception as error:  # the edge of one incident, for what lies outside the pipeline's
                 logger.exception("fallo inesperado", extra={"action": "internal_error"})
                 result, decision = failed(item.code, Reason.INTERNAL_ERROR, type(error).__name__), None
+            # The pipeline's, and those of the reading before it.
+            result = result.model_copy(update={"errores_api": usage.errors})
             logger.info("incidencia terminada", extra={"action": "incident_done", **facts(result)})
             rows = rejected_rows(self._run, result, decision) if decision else []
             kept = result.model_dump(mode="json", exclude_defaults=True)
@@ -99,14 +102,17 @@ class QueuedWork:
     def _as_queued(self, now: Incident, item: Item, *, again: bool) -> Incident | None:
         """The incident in the state that was queued; None where somebody changed it since: that is another item.
 
-        Worked again after a crash it may show our own change: state, mailbox and history are put back to what they
-        were, or it would pass for tried before; the executor finds the decision's mark at the desk.
+        It may show our own change, made before a stop or a crash: state, mailbox and history are put back to what they
+        were, or it would pass for tried before; the executor finds the decision's mark at the desk. A stop's beginning
+        is not counted, so the mark of an action decided on the state that was queued tells it as well as `again`.
         """
-        if again and read_marks(now, self._tag):
+        if read_marks(now, self._tag):
             before = now.model_copy(update={"status": item.status, "mailbox": item.mailbox})
             if state_id(before, self._tag) == item.id:
                 history = tuple(entry for entry in now.history if not self._is_of(before, entry))
-                return before.model_copy(update={"history": history})
+                moved = (now.status, now.mailbox) != (item.status, item.mailbox)
+                if again or (moved and len(history) < len(now.history)):
+                    return before.model_copy(update={"history": history})
         return now if state_id(now, self._tag) == item.id else None
 
     def _is_of(self, state: Incident, entry: HistoryEntry) -> bool:

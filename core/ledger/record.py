@@ -34,6 +34,9 @@ class Phase(StrEnum):
 LIVE = (Phase.SENT, Phase.UNKNOWN)
 """Phases to be settled by reading before anything else is done with the incident."""
 
+_WAITING = ("en espera", "pendiente de implantar", "pendiente_implantar", "pendiente implantar", "pendiente de cliente")
+"""`core.policy`'s, which knows this package and cannot be known by it; a test holds them together."""
+
 JUDGED_WITH = "juicio"
 """Key of the evidence under which stand the row's kind, the calibration's fingerprint and the judge's name."""
 
@@ -82,7 +85,7 @@ class Record(BaseModel):
     state_after: str = ""
     mailbox_after: str = ""
     fingerprint_after: str = ""
-    """Our own notes left out."""
+    """Our own notes left out; empty where it was found done later and others may have gone on with it."""
     sent_at: str = ""
     closed_at: str = ""
     """When a closing was confirmed."""
@@ -91,7 +94,7 @@ class Record(BaseModel):
         """Whether the incident stands where this decision leads."""
         status = normalised(incident.status)
         ended = status.startswith(("resuelt", "resolved", "cerrad", "closed", "solucionad", "finalizad"))
-        waits = "espera" in status or status.startswith("pendiente")
+        waits = status.startswith(_WAITING)
         there = normalised(incident.mailbox) == normalised(self.target or "")
         match self.kind:
             case "cierre":

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from core.database import Database
 from core.errors import DependencyError
 from core.ledger import schema
-from core.ledger.record import Label, LabelledOutcome, Phase, Record
+from core.ledger.record import LIVE, Label, LabelledOutcome, Phase, Record
 from core.ledger.schema import controls, decisions, outcomes
 from core.store import Store
 
@@ -20,7 +20,11 @@ logger = logging.getLogger(__name__)
 
 AUTOMATIC = "automatica"
 """The autonomy that counts towards the caps."""
+PROPOSAL = "propuesta"
+"""The autonomy of what a person approved or is to."""
 _ACTED = (Phase.INTENDED, Phase.SENT, Phase.UNKNOWN, Phase.CONFIRMED, Phase.UNDONE)
+_OPEN = (Phase.PROPOSED, Phase.INTENDED, *LIVE)
+"""Not at its end: never too old to be kept."""
 
 
 class Scope(StrEnum):
@@ -104,8 +108,9 @@ class Ledger(Store):
         return {record.incident: record for record in self._records(closed & decisions.c.id.not_in(seen))}
 
     def proposals(self) -> list[Record]:
-        """What waits for a person, oldest first."""
-        return self._records(decisions.c.phase == Phase.PROPOSED)
+        """What waits for a person, oldest first; also what one approved and was cut off before anything was sent."""
+        cut_off = sa.and_(decisions.c.phase == Phase.INTENDED, decisions.c.autonomy == PROPOSAL)
+        return self._records(sa.or_(decisions.c.phase == Phase.PROPOSED, cut_off))
 
     def intend(self, record: Record, *, again: Collection[Phase], caps: Caps) -> Scope | None:
         """Write the intention down before anything is sent; None, or the cap that is full, and nothing is written.
@@ -140,7 +145,7 @@ class Ledger(Store):
         if phase is None:
             connection.execute(sa.insert(decisions).values(values))
         elif phase in again:  # an approval does not know the evidence that the decision had
-            known = {name: value for name, value in values.items() if value not in (None, "", "{}")}
+            known = {name: value for name, value in values.items() if value not in (None, "", "{}") or name == "target"}
             connection.execute(sa.update(decisions).where(decisions.c.id == record.id).values(known))
 
     def _full(self, connection: sa.Connection, record: Record, caps: Caps) -> Scope | None:
@@ -208,11 +213,17 @@ class Ledger(Store):
             connection.execute(sa.insert(controls).values(name=name, value=value, who=who, said=self.now()))
 
     def forget(self, age: timedelta) -> int:
-        """Delete what is older; returns how many decisions went."""
+        """Delete the decisions that are at their end, older and of which nothing was said since; returns how many went.
+
+        What was said goes with its decision, so a person's no holds for that long from the day it was said.
+        """
         limit = self.now(age)
+        recent = sa.select(outcomes.c.decision).where(outcomes.c.said >= limit)
+        ended = decisions.c.phase.not_in(_OPEN) & decisions.c.id.not_in(recent)
         with self.writing(alone=False) as connection:
-            gone = connection.execute(sa.delete(decisions).where(decisions.c.created < limit)).rowcount
-            connection.execute(sa.delete(outcomes).where(outcomes.c.said < limit))
+            gone = connection.execute(sa.delete(decisions).where(decisions.c.created < limit, ended)).rowcount
+            orphans = outcomes.c.decision.not_in(sa.select(decisions.c.id))
+            connection.execute(sa.delete(outcomes).where(outcomes.c.said < limit, orphans))
             return gone
 
 

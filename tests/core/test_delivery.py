@@ -147,6 +147,84 @@ async def test_a_desk_that_shows_it_late(case: Case, reads: int) -> None:
     assert len(case.desk.changes) == 1
 
 
+# The kill switch
+
+
+@pytest.mark.parametrize("case", [False], indirect=True)
+@pytest.mark.parametrize("maybe_applied", [None, False, True], ids=["unsent", "surely-not-arrived", "may-have-arrived"])
+async def test_a_pause_is_looked_for_before_every_send(case: Case, guard: Guard, maybe_applied: bool | None) -> None:
+    delivery = Delivery(case.desk, case.ledger, TAG, guard.patience, guard.switch.paused)
+    send, sends = case.desk.change, [0]
+
+    async def change(read: Incident, change: DeskChange, key: str) -> None:
+        sends[0] += 1
+        if maybe_applied is None or sends[0] > 1:
+            return await send(read, change, key)
+        guard.switch.pause("ana")
+        raise Retryable(Reason.DESK_UNAVAILABLE, "503", maybe_applied=maybe_applied)
+
+    case.desk.change = change  # type: ignore[method-assign]
+    before = await case.desk.read("I1")
+    if maybe_applied is None:
+        guard.switch.pause("ana")
+    with pytest.raises(Terminal) as caught:
+        await delivery.deliver(before, case.record, CHANGE)
+    assert (sends[0], case.desk.changes) == (0 if maybe_applied is None else 1, [])
+    if maybe_applied:
+        assert (caught.value.reason, case.now().phase) == (Reason.NOT_CONFIRMED, Phase.UNKNOWN)
+    else:
+        assert (caught.value.reason, case.now().phase, case.now().sent_at) == (Reason.PAUSED, Phase.INTENDED, "")
+
+
+@pytest.mark.parametrize("case", [False], indirect=True)
+async def test_paused_after_a_send_that_arrived_it_is_found(case: Case, guard: Guard) -> None:
+    delivery = Delivery(case.desk, case.ledger, TAG, guard.patience, guard.switch.paused)
+    send, reads = case.desk.change, [0]
+
+    async def change(read: Incident, change: DeskChange, key: str) -> None:
+        guard.switch.pause("ana")
+        raise timed_out()
+
+    async def late(code: str) -> Incident:
+        reads[0] += 1
+        if reads[0] == 3:  # the second send is given up, and what was sent is looked for
+            await send(await MemoryDesk.read(case.desk, code), CHANGE, ID)
+        return await MemoryDesk.read(case.desk, code)
+
+    case.desk.change, case.desk.read = change, late  # type: ignore[method-assign]
+    await delivery.deliver(await MemoryDesk.read(case.desk, "I1"), case.record, CHANGE)
+    assert (case.now().phase, len(case.desk.changes)) == (Phase.CONFIRMED, 1)
+
+
+# A desk that says yes
+
+
+@PLAIN
+@pytest.mark.parametrize("does", [False, True], ids=["nothing", "it"])
+async def test_a_state_that_was_there_before_confirms_nothing(
+    ledger: Ledger, guard: Guard, plain: bool, does: bool
+) -> None:
+    """It is where it is sent already, and the desk answers that it is done."""
+    case = Case(ledger, MemoryDesk([incident(buzon="B")], plain=plain), guard.patience)
+    case.record = case.record.model_copy(update={"kind": "reasignacion", "target": "B"})
+    send = case.desk.change
+
+    async def change(read: Incident, change: DeskChange, key: str) -> None:
+        if does:
+            await send(read, change, key)
+
+    case.desk.change = change  # type: ignore[method-assign]
+    moved = DeskChange(verb=DeskVerb.REASSIGN, mailbox="B", notes=CHANGE.notes)
+    before = await case.desk.read("I1")
+    if does:
+        await case.delivery.deliver(before, case.record, moved)
+        assert case.now().phase is Phase.CONFIRMED
+    else:
+        with pytest.raises(Terminal, match="sigue igual") as caught:
+            await case.delivery.deliver(before, case.record, moved)
+        assert (caught.value.reason, case.now().phase) == (Reason.NOT_CONFIRMED, Phase.UNKNOWN)
+
+
 # Settling
 
 
@@ -162,9 +240,43 @@ async def test_settled_as_done(case: Case) -> None:
     assert case.now().closed_at
 
 
-async def test_settled_as_never_arrived(case: Case) -> None:
-    assert await case.delivery.settle(await _sent(case)) is Phase.REFUSED
-    assert case.now().phase is Phase.REFUSED
+@pytest.mark.parametrize(
+    ("autonomy", "phase"), [("automatica", Phase.REFUSED), ("persona", Phase.REFUSED), ("propuesta", Phase.PROPOSED)]
+)
+async def test_settled_as_never_arrived(case: Case, autonomy: str, phase: Phase) -> None:
+    """What a person had approved waits for that person again."""
+    record = (await _sent(case)).model_copy(update={"autonomy": autonomy})
+    assert await case.delivery.settle(record) is phase
+    assert case.now().phase is phase
+
+
+@pytest.mark.parametrize("quotes", [False, True], ids=["their-words", "a-quotation"])
+async def test_settled_after_others_went_on_there_is_no_state_to_go_back_from(case: Case, quotes: bool) -> None:
+    record = await _sent(case)
+    await case.desk.change(await case.desk.read("I1"), CHANGE, ID)
+    case.desk.touch("I1", f"Gracias.\n> {CHANGE.notes}" if quotes else "La miro yo.")
+    assert await case.delivery.settle(record) is Phase.CONFIRMED
+    assert case.now().fingerprint_after == ""
+
+
+async def test_settled_with_nobody_else_there_it_can_be_undone(case: Case) -> None:
+    record = await _sent(case)
+    await case.desk.change(await case.desk.read("I1"), CHANGE, ID)
+    await case.delivery.settle(record)
+    assert case.now().fingerprint_after == (await case.desk.read("I1")).fingerprint(without=TAG.strip())
+
+
+async def test_after_a_lost_answer_others_count_too(case: Case) -> None:
+    send = case.desk.change
+
+    async def change(read: Incident, change: DeskChange, key: str) -> None:
+        await send(read, change, key)
+        case.desk.touch("I1")
+        raise timed_out()
+
+    case.desk.change = change  # type: ignore[method-assign]
+    await case.deliver()
+    assert (case.now().phase, case.now().fingerprint_after) == (Phase.CONFIRMED, "")
 
 
 @pytest.mark.parametrize("how", ["touched", "reached"])

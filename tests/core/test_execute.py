@@ -295,6 +295,17 @@ async def test_without_an_answer_our_note_must_be_there() -> None:
     assert caught.value.reason is Reason.NOT_CONFIRMED
 
 
+@pytest.mark.parametrize("status", ["Pendiente", "Pendiente de revisar", "En espera"])
+async def test_a_deaf_desk_is_never_believed(status: str) -> None:
+    class Deaf(MemoryDesk):
+        async def change(self, incident: Incident, change: DeskChange, key: str) -> None:
+            pass
+
+    with pytest.raises(Terminal) as caught:
+        await carry_out(Deaf([incident(estado=status)]), decided(Wait(note="x")))
+    assert caught.value.reason is Reason.NOT_CONFIRMED
+
+
 async def test_reading_back_fails() -> None:
     class Blind(MemoryDesk):
         async def read(self, code: str) -> Incident:
@@ -338,6 +349,23 @@ async def test_the_systems_answer_is_carried_out(answer: SystemAnswer, expected:
     assert system.checks == [("123456", "fxprovicion", {"codIncidencia": "I1", "buzon": "Soporte", "apertura": "hoy"})]
     [mark] = read_marks(await desk.read("I1"), TAG)
     assert (mark.entry_id, mark.text) == (ROW.id, expected.note)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        pytest.param({"buzon": BOX.upper()}, Reason.ALREADY_THERE, id="already-there"),
+        pytest.param({"historial": [{"Autor": "Ana", "buzonAsignado": BOX}]}, Reason.SENT_BACK, id="sent-back"),
+    ],
+)
+async def test_where_the_system_would_send_it_in_vain(fields: dict[str, object], reason: Reason) -> None:
+    desk = MemoryDesk([incident(**fields)])
+    answer = SystemAnswer(resolution="reasignacion", mailbox=BOX, solution="Suya.")
+    system = MemorySystem({"123456": {}}, {("123456", "fxprovicion"): answer})
+    assert await carry_out(desk, decided(CALL), system) == Outcome(None, reason, "Suya.")
+    assert desk.changes == []
+    [mark] = read_marks(await desk.read("I1"), TAG)
+    assert (mark.kind, "El sistema ha respondido: «Suya.»" in mark.text) == (LEFT_TO_PERSON, True)
 
 
 async def test_the_system_leaves_it_to_a_person() -> None:

@@ -44,6 +44,34 @@ def test_marks_are_told_from_other_notes() -> None:
     assert found == [Mark("d-01", ROW, "cierre", "Reinicie."), Mark("", None, "", "texto de otra versión")]
 
 
+WHOLE = write_mark(TAG, "d-01", ROW, "cierre", "Reinicie.")
+
+
+@pytest.mark.parametrize(
+    ("entry", "ours"),
+    [
+        pytest.param({"NotasResolucion": f"\n {WHOLE}"}, True, id="notes"),
+        pytest.param({"detalle": WHOLE}, True, id="detail"),
+        pytest.param({"comentario": WHOLE}, True, id="a-field-of-their-own"),
+        pytest.param({"NotasResolucion": f"Nota: {WHOLE}"}, True, id="the-desk-puts-a-label-before-it"),
+        pytest.param({"NotasResolucion": f'<div class="n"><p>{WHOLE}'}, True, id="the-desk-keeps-markup"),
+        pytest.param({"NotasResolucion": f"<blockquote>{WHOLE}</blockquote>No va."}, False, id="quoted-in-markup"),
+        pytest.param({"NotasResolucion": f"Sigue sin funcionar. > {WHOLE}"}, False, id="quoted-behind"),
+        pytest.param({"NotasResolucion": f"> {WHOLE}\n\nMi póliza es 123456."}, False, id="quoted-before"),
+        pytest.param({"NotasResolucion": "Mi póliza es 123456.", "cita": WHOLE}, False, id="quoted-beside"),
+        pytest.param({"NotasResolucion": f"Ana escribió: {WHOLE}"}, False, id="quoted-by-name"),
+        pytest.param({"NotasResolucion": "Nota: [SPAI] se equivoca, la llevo yo"}, False, id="a-label-and-no-mark"),
+        pytest.param({"NotasResolucion": "Lo que dice [SPAI] es falso"}, False, id="mentioned"),
+        pytest.param({"Autor": "[SPAI] no es mi nombre", "NotasResolucion": "Lo miro."}, False, id="author"),
+    ],
+)
+def test_only_what_we_wrote_is_left_out_of_the_fingerprint(entry: dict[str, str], ours: bool) -> None:
+    found = with_history(entry)
+    before = with_history().fingerprint(without=TAG.strip())
+    assert (found.fingerprint(without=TAG.strip()) == before) is ours
+    assert read_marks(found, TAG) == ([Mark("d-01", ROW, "cierre", "Reinicie.")] if ours else [])
+
+
 def test_no_history_has_no_marks() -> None:
     assert read_marks(Incident.model_validate({"codIncidencia": "I1", "historial": None}), TAG) == []
 

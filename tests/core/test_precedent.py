@@ -153,6 +153,34 @@ async def test_paused_nothing_is_done(world: World) -> None:
     assert (await world.act(approved=True)).done == CLOSE
 
 
+async def test_paused_while_the_desk_is_read_nothing_is_sent(world: World) -> None:
+    read, reads = world.desk.read, [0]
+
+    async def pausing(code: str) -> Incident:
+        reads[0] += 1
+        if reads[0] == 2:  # after the look at the switch, before the send
+            world.guard.switch.pause("ana")
+        return await read(code)
+
+    world.desk.read = pausing  # type: ignore[method-assign]
+    assert await world.act(CALL) == Outcome(None, Reason.PAUSED, proposed=True)
+    kept = world.record()
+    assert (kept.phase, kept.reason, kept.autonomy, kept.kind) == (
+        Phase.PROPOSED, "PAUSED", "propuesta", "api|fxprovicion",
+    )  # fmt: skip
+    assert world.desk.changes == []
+    world.guard.switch.resume("ana")
+    assert (await world.act(CALL, approved=True)).done
+
+
+async def test_approved_the_system_is_asked_but_not_obeyed_against_the_policy(world: World) -> None:
+    world.ruled(autonomia={"cierre": "manual"})
+    assert await world.act(CALL, approved=True) == Outcome(None, Reason.POLICY_MANUAL)
+    assert (len(world.system.checks), world.desk.changes) == (1, [])
+    world.ruled(autonomia={"cierre": "propuesta"})
+    assert (await world.act(CALL, approved=True)).done
+
+
 @pytest.mark.parametrize(
     ("phase", "reason"), [(Phase.REJECTED, Reason.PROPOSAL_REJECTED), (Phase.UNDONE, Reason.UNDONE)]
 )

@@ -1,5 +1,6 @@
 """core/proposals: what waits for a person, shown with its evidence, carried out or put away at a word."""
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -7,14 +8,15 @@ from typing import Any
 import pytest
 
 from api.memory import MemoryDesk, MemorySystem
-from core.catalogue import CatalogueEntry, write_catalogue
+from core.catalogue import FIX_COLUMNS, CatalogueEntry, read_open_fixes, write_catalogue
 from core.critic_loop import Proposal, Status, Verdict
 from core.decision import Decision, action_for, decision_id
 from core.errors import Retryable, Terminal, UsageError
 from core.evidence import Evidence
 from core.execute import Executor, Guard
+from core.incident import Incident
 from core.knowledge.entry import prepare
-from core.ledger import Label, Phase, Record
+from core.ledger import Hindsight, Label, Phase, Record, Said
 from core.originals import Originals
 from core.outcome import Outcome
 from core.policy import Policy
@@ -23,6 +25,7 @@ from core.privacy import scrub
 from core.proposals import Proposals
 from core.reason import Reason
 from core.search import Candidate
+from core.steps import Unrecorded
 from tests.core.test_precedent import TAG, incident
 
 ASKED = "fxprovicion"
@@ -42,6 +45,7 @@ class World:
         self.desk = MemoryDesk([incident(titulo="Soy 12345678Z", **fields)])
         self.guard = guard
         self.policies: tuple[str, ...] = ("123456",)
+        self.answer = SystemAnswer(resolution="manual", solution="No.")
         self.write(CLOSE, MOVE, ASK)
         self.originals = Originals(folder / "c.csv", folder / "f.csv", scrub)
         self.proposals = Proposals(self.desk, self.ledger, self.originals, TAG, scrub, lambda _: self.policies)
@@ -50,9 +54,7 @@ class World:
         write_catalogue(self.folder / "c.csv", rows)
 
     def executor(self, policy: Policy | None = None) -> Executor:
-        system = MemorySystem(
-            {"123456": {}}, {("123456", "fxprovicion"): SystemAnswer(resolution="manual", solution="No.")}
-        )
+        system = MemorySystem({"123456": {}}, {("123456", "fxprovicion"): self.answer})
         guard = Guard(self.ledger, self.guard.switch, policy or self.guard.policy, self.guard.patience)
         return Executor(self.desk, system, frozenset({"B"}), TAG, guard)
 
@@ -154,14 +156,15 @@ async def test_two_people_at_once(world: World, monkeypatch: pytest.MonkeyPatch)
     ("what", "told"),
     [
         pytest.param("touched", "alguien la cambió", id="incident-changed"),
+        pytest.param("named", "alguien la cambió", id="a-person's-note-that-names-the-tag"),
         pytest.param("solution", "la fila del catálogo ha cambiado", id="row-changed"),
         pytest.param("gone", "la fila del catálogo ha cambiado", id="row-gone"),
     ],
 )
 async def test_what_it_was_proposed_on_is_gone(world: World, what: str, told: str) -> None:
     record = await world.propose()
-    if what == "touched":
-        world.desk.touch("I1")
+    if what in ("touched", "named"):
+        world.desk.touch("I1", "Falta el perito." if what == "touched" else "No vale lo de [SPAI]: falta el perito.")
         assert not (await world.proposals.pending())[0].current
     else:
         changed = CLOSE.model_copy(update={"solution": "Otra cosa distinta."})
@@ -209,9 +212,160 @@ async def test_a_desk_that_is_down(world: World) -> None:
         await world.approve(record.id)
     assert world.record().phase is Phase.PROPOSED
     world.desk.fail_next("change", Terminal(Reason.DESK_REFUSED))
-    with pytest.raises(Terminal):
+    with pytest.raises(Terminal, match="--incidencia I1"):
         await world.approve(record.id)
     assert (world.record().phase, world.said()) == (Phase.REFUSED, [])
+
+
+# Approved, and something came between
+
+
+def _on_read(world: World, number: int, error: BaseException) -> None:
+    """From its reading of this number on the desk only raises `error`."""
+    read, reads = world.desk.read, [0]
+
+    async def reading(code: str) -> Incident:
+        reads[0] += 1
+        if reads[0] >= number:
+            raise error
+        return await read(code)
+
+    world.desk.read = reading  # type: ignore[method-assign]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("row", [CLOSE, MOVE, ASK], ids=["close", "reassign", "system"])
+@pytest.mark.parametrize(
+    "error",
+    [Retryable(Reason.DESK_UNAVAILABLE), asyncio.CancelledError(), Unrecorded("el registro no responde")],
+    ids=["desk-away", "interrupted", "ledger-away"],
+)
+async def test_what_was_approved_and_not_sent_waits_again(
+    world: World, row: CatalogueEntry, error: BaseException
+) -> None:
+    world.answer = SystemAnswer(resolution="reasignacion", mailbox="B", solution="Suya.")
+    record, read = await world.propose(row), world.desk.read
+    _on_read(world, 2, error)
+    with pytest.raises(type(error)):
+        await world.approve(record.id)
+    world.desk.read = read  # type: ignore[method-assign]
+    after = world.record()
+    assert (after.phase, after.kind, after.target, after.reason) == (
+        Phase.PROPOSED, record.kind, record.target, record.reason,
+    )  # fmt: skip
+    assert [item.current for item in await world.proposals.pending()] == [True]
+    assert (await world.approve(record.id)).done
+    assert (len(world.desk.changes), world.said()) == (1, [(Label.RIGHT, "ana", "")])
+
+
+@pytest.mark.faults
+async def test_two_sends_that_surely_did_not_arrive(world: World) -> None:
+    record = await world.propose()
+    world.desk.fail_next("change", Retryable(Reason.DESK_UNAVAILABLE), times=2)
+    with pytest.raises(Retryable):
+        await world.approve(record.id)
+    assert (world.record().phase, world.record().reason) == (Phase.PROPOSED, record.reason)
+    assert (await world.approve(record.id)).done
+
+
+@pytest.mark.faults
+async def test_a_send_that_may_have_arrived_does_not_wait(world: World) -> None:
+    record = await world.propose()
+    world.desk.fail_next("change", Retryable(Reason.DESK_UNAVAILABLE, maybe_applied=True), times=2)
+    with pytest.raises(Terminal):
+        await world.approve(record.id)
+    assert (world.record().phase, await world.proposals.pending()) == (Phase.UNKNOWN, [])
+    await world.executor().precedents.settle_unknown()
+    assert [item.record.reason for item in await world.proposals.pending()] == ["NOT_CONFIRMED"]
+    assert (await world.approve(record.id)).done
+
+
+async def test_paused_before_it_is_sent_it_waits_again(world: World) -> None:
+    record, read, reads = await world.propose(), world.desk.read, [0]
+
+    async def pausing(code: str) -> Incident:
+        reads[0] += 1
+        if reads[0] == 2:
+            world.guard.switch.pause("luis")
+        return await read(code)
+
+    world.desk.read = pausing  # type: ignore[method-assign]
+    with pytest.raises(Terminal) as caught:
+        await world.approve(record.id)
+    assert (caught.value.reason, world.record().phase, world.desk.changes) == (Reason.PAUSED, Phase.PROPOSED, [])
+    world.guard.switch.resume("luis")
+    assert (await world.approve(record.id)).done
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("row", [CLOSE, ASK], ids=["close", "system"])
+@pytest.mark.parametrize("word", ["yes", "no"])
+async def test_an_approval_that_was_killed(world: World, row: CatalogueEntry, word: str) -> None:
+    world.answer = SystemAnswer(resolution="reasignacion", mailbox="B", solution="Suya.")
+    record = await world.propose(row)
+    answered = {"kind": "reasignacion", "target": "B"} if row is ASK else {}
+    world.ledger.move(record.id, (Phase.PROPOSED,), Phase.INTENDED, **answered)
+    [item] = await world.proposals.pending()
+    assert (item.record.id, item.current) == (record.id, True)
+    if word == "yes":
+        assert (await world.approve(record.id)).done
+        assert world.record().phase is Phase.CONFIRMED
+    else:
+        world.proposals.reject(record.id, "ana", "no era eso")
+        assert world.record().phase is Phase.REJECTED
+
+
+async def test_what_is_being_done_without_a_person_is_not_to_be_approved(world: World) -> None:
+    record = await world.propose()
+    world.ledger.move(record.id, (Phase.PROPOSED,), Phase.INTENDED, autonomy="automatica")
+    assert await world.proposals.pending() == []
+    with pytest.raises(UsageError, match="no espera aprobación"):
+        await world.approve(record.id)
+
+
+# Forbidden since
+
+
+async def test_called_wrong_since(world: World) -> None:
+    record = await world.propose()
+    Hindsight(world.ledger).say([Said("I1", CLOSE.id, right=False)], "luis")
+    [item] = await world.proposals.pending()
+    assert item.record.reason == "ROW_DENIED"
+    with pytest.raises(UsageError, match=r"no es su solución.*--incidencia I1"):
+        await world.approve(record.id)
+    assert (world.desk.changes, world.record().phase, world.record().reason) == ([], Phase.REFUSED, "ROW_DENIED")
+
+
+async def test_called_right_since(world: World) -> None:
+    record = await world.propose()
+    Hindsight(world.ledger).say([Said("I1", CLOSE.id, right=True)], "luis")
+    assert (await world.proposals.pending())[0].record == record
+    assert (await world.approve(record.id)).done
+
+
+@pytest.mark.parametrize(("due", "passed"), [("2020-01-01", True), ("2999-01-01", False)])
+async def test_the_date_of_the_fix_has_passed_since(world: World, due: str, passed: bool) -> None:
+    told = ",".join(FIX_COLUMNS) + f"\r\nF-1,no va la web,{due},en espera\r\n"
+    (world.folder / "f.csv").write_text(told, encoding="utf-8")
+    [fix] = read_open_fixes(world.folder / "f.csv").entries
+    record = await world.propose(fix)
+    [item] = await world.proposals.pending()
+    assert item.record.reason == ("FIX_OVERDUE" if passed else record.reason)
+    if passed:
+        with pytest.raises(UsageError, match="fecha prevista"):
+            await world.approve(record.id)
+        assert (world.desk.changes, world.record().phase) == ([], Phase.REFUSED)
+    else:
+        assert (await world.approve(record.id)).done
+
+
+async def test_the_policy_keeps_from_us_what_the_system_answers(world: World) -> None:
+    world.answer = SystemAnswer(resolution="cierre", solution="Cierre.")
+    record = await world.propose(ASK)
+    manual = Policy.model_validate({"autonomia": {"cierre": "manual"}})
+    outcome = await world.proposals.approve(record.id, "ana", world.executor(manual))
+    assert outcome == Outcome(None, Reason.POLICY_MANUAL)
+    assert (world.desk.changes, world.record().phase, world.said()) == ([], Phase.REFUSED, [])
 
 
 def test_rows_and_mailboxes_of_the_catalogue(world: World) -> None:

@@ -1,21 +1,31 @@
 """core/queued_work.py: which state of an incident is worked, and what is kept of it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api.memory import MemoryDesk
-from core.actions import DeskChange, DeskVerb, LeaveToHuman
+from api.memory import MemoryDesk, MemorySystem
+from core.actions import Close, DeskChange, DeskVerb, LeaveToHuman
+from core.database import Database
 from core.decision import Decision, decision_id
+from core.desk_queue import DeskQueue
 from core.errors import Retryable, Terminal
+from core.execute import Executor, Guard
 from core.incident import HistoryEntry, Incident
+from core.ledger import Phase
 from core.marks import write_mark
+from core.queue import open_queue
 from core.queued_work import MOST_BEGINNINGS, QueuedWork, as_item, facts, state_id
 from core.reason import Reason
 from core.report import IncidentResult, Result
+from core.run import Run, Selection
 from core.steps import DirectSteps, current_steps
 from core.trace import current
+from core.usage import count_error
+from tests.core.test_precedent import ROW
 
 TAG = "[SPAI] "
 
@@ -112,6 +122,78 @@ async def test_worked_again_our_action_does_not_pass_for_tried_before() -> None:
     assert pipeline.seen[0].status == "Abierta"
 
 
+@pytest.mark.parametrize(
+    ("mark", "moved", "seen"),
+    [
+        pytest.param("of this state", True, True, id="ours"),
+        pytest.param("of this state", False, False, id="it-stands-as-queued-so-the-mark-counts"),
+        pytest.param("of another", True, False, id="an-earlier-mark-proves-nothing"),
+    ],
+)
+async def test_begun_once_a_mark_of_this_state_tells_our_own_change(mark: str, moved: bool, seen: bool) -> None:
+    """A stop does not count as a beginning."""
+    queued = _incident()
+    decision = decision_id(queued, TAG, ROW.id) if mark == "of this state" else "d-123456789abc"
+    ours = HistoryEntry(notes=write_mark(TAG, decision, ROW.id, "cierre", "s"))
+    now = _incident(history=(ours,), status="Resuelta" if moved else "Abierta")
+    desk, pipeline = MemoryDesk([now], plain=True), Pipeline()
+    await _work(desk, pipeline)(as_item(queued, TAG), DirectSteps(), 1)
+    assert pipeline.seen == ([queued] if seen else [] if moved else [now])
+
+
+async def _drain(folder: Path, desk: MemoryDesk, guard: Guard, stop: asyncio.Event) -> list[IncidentResult]:
+    """One run through the real queue: what it closes is closed by the real executor."""
+
+    async def pipeline(incident: Incident) -> Ended:
+        decided = decision_id(incident, TAG, ROW.id)
+        decision = Decision(decided, Close(note=ROW.solution), None, Reason.APPROVED, ROW)
+        executor = Executor(desk, MemorySystem(), frozenset(), TAG, guard)
+        outcome = await executor.carry_out(incident, decision)
+        ending = Result.AUTOMATIC if outcome.done else Result.HUMAN
+        result = IncidentResult(codIncidencia=incident.code, resultado=ending, tipo="cierre", motivo=outcome.reason)
+        return result, decision
+
+    async with open_queue(Database(folder), _work(desk, pipeline), hands=1, stop=stop) as queue:
+        report, _ = await DeskQueue(queue, desk, TAG, Run(folder / "r", "1", 1), 30).drain(Selection(), 0.2)
+    return list(report.incidencias)
+
+
+class SlowToAnswer(MemoryDesk):
+    """Makes the first change, has the run stopped, and does not answer."""
+
+    def __init__(self, incidents: list[Incident], stop: asyncio.Event) -> None:
+        super().__init__(incidents)
+        self._stop = stop
+
+    async def change(self, incident: Incident, change: DeskChange, key: str) -> None:
+        await super().change(incident, change, key)
+        if not self._stop.is_set():
+            self._stop.set()
+            await asyncio.Event().wait()
+
+
+async def test_what_a_cut_run_did_is_told_as_ours_by_the_next(tmp_path: Path, guard: Guard) -> None:
+    stop = asyncio.Event()
+    desk = SlowToAnswer([_incident()], stop)
+    assert await _drain(tmp_path, desk, guard, stop) == []
+    assert [record.phase for record in guard.ledger.of_incident("INC-1")] == [Phase.SENT]
+    [told] = await _drain(tmp_path, desk, guard, asyncio.Event())
+    assert (told.resultado, told.motivo) == (Result.AUTOMATIC, Reason.APPROVED)
+    assert [record.phase for record in guard.ledger.of_incident("INC-1")] == [Phase.CONFIRMED]
+    assert len(desk.changes) == 1
+
+
+async def test_a_reply_that_quotes_us_is_new_work(tmp_path: Path, guard: Guard) -> None:
+    desk = MemoryDesk([_incident()])
+    assert len(await _drain(tmp_path, desk, guard, asyncio.Event())) == 1
+    closed = await desk.read("INC-1")
+    reopened = closed.model_copy(update={"status": "Abierta"})
+    reply = HistoryEntry(author="Cliente", notes=f"Sigue sin funcionar.\n> {closed.history[-1].notes}")
+    quoted = MemoryDesk([reopened.model_copy(update={"history": (*closed.history, reply)})])
+    assert len(await _drain(tmp_path, quoted, guard, asyncio.Event())) == 1
+    assert await _drain(tmp_path, MemoryDesk([reopened]), guard, asyncio.Event()) == []
+
+
 async def test_our_notes_make_no_new_state() -> None:
     desk = MemoryDesk([_incident()])
     before = state_id(await desk.read("INC-1"), TAG)
@@ -144,6 +226,23 @@ async def test_a_desk_that_does_not_give_it(error: Retryable | Terminal, reason:
     desk.fail_next("read", error)
     output = await _work(desk, Pipeline())(as_item(_incident(), TAG), DirectSteps(), 1)
     assert (_result(output).motivo, _result(output).resultado) == (reason, Result.ERROR)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["read in the end", "given up"])
+async def test_service_errors_of_the_reading_are_counted_with_the_work(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, read = MemoryDesk([_incident()]), MemoryDesk.read
+
+    async def reading(self: MemoryDesk, code: str) -> Incident:
+        count_error("la mesa")
+        if fails:
+            raise Retryable(Reason.DESK_UNAVAILABLE)
+        return await read(self, code)
+
+    monkeypatch.setattr(MemoryDesk, "read", reading)
+    output = await _work(desk, Pipeline())(as_item(_incident(), TAG), DirectSteps(), 1)
+    assert _result(output).errores_api == {"la mesa": 1}
 
 
 @pytest.mark.faults

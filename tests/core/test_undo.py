@@ -99,10 +99,13 @@ async def test_without_a_mailbox_there_is_no_way_back(guard: Guard) -> None:
 
 
 @PLAIN
-async def test_what_somebody_changed_is_left_alone(guard: Guard, plain: bool) -> None:
+@pytest.mark.parametrize(
+    "note", ["La miro yo.", "Lo que dice [SPAI] no es así; lo llevo yo.", "Sigo igual.\n> [SPAI] (decisión d-1; …"]
+)
+async def test_what_somebody_changed_is_left_alone(guard: Guard, note: str, plain: bool) -> None:
     world = World(guard, MemoryDesk([incident()], plain=plain))
     decision = await world.act(Wait(note="x"))
-    world.desk.touch("I1")
+    world.desk.touch("I1", note)
     with pytest.raises(UsageError, match="ha cambiado desde"):
         await world.undo(decision)
     assert (len(world.desk.changes), world.ledger.outcomes()) == (1, [])
@@ -164,3 +167,23 @@ async def test_a_desk_that_is_down(guard: Guard) -> None:
     with pytest.raises(Retryable):
         await world.undo(decision)
     assert (world.phase(decision), world.ledger.outcomes()) == (Phase.CONFIRMED, [])
+
+
+@pytest.mark.faults
+async def test_what_people_did_before_it_was_settled_is_left_alone(guard: Guard) -> None:
+    """The answer was lost and the desk away; until it is settled somebody goes on with it."""
+    world = World(guard, MemoryDesk([incident()]))
+    decision = await world.act(Wait(note="x"))
+    world.ledger.move(decision, (Phase.CONFIRMED,), Phase.SENT, fingerprint_after="")
+    world.desk._incidents["I1"] = world.desk._find("I1").model_copy(update={"mailbox": "Peritos"})
+    world.desk.touch("I1", "Lo lleva Peritos, en espera del taller.")
+    with pytest.raises(UsageError, match="ha cambiado desde"):
+        await world.undo(decision)
+    assert ((await world.desk.read("I1")).mailbox, len(world.desk.changes)) == ("Peritos", 1)
+
+
+async def test_a_pause_does_not_stop_what_a_person_orders(guard: Guard) -> None:
+    world = World(guard, MemoryDesk([incident()]))
+    decision = await world.act(Wait(note="x"))
+    guard.switch.pause("ana")
+    assert (await world.undo(decision)).restored

@@ -15,6 +15,7 @@ from core.errors import DependencyError
 from core.incident import Incident
 from core.ledger import Caps, Label, Ledger, Phase, Record, Scope, open_ledger
 from core.ledger.schema import MIGRATIONS
+from core.policy import _WAITING, is_waiting
 
 OLD = Path(__file__).with_name("old.sql")
 
@@ -105,6 +106,19 @@ def test_what_waits_and_what_is_open(ledger: Ledger) -> None:
         ledger.move(record(number).id, [Phase.INTENDED], phase, sent_at=ledger.now())
     assert [r.phase for r in ledger.proposals()] == [Phase.PROPOSED]
     assert [r.phase for r in ledger.unsettled()] == [Phase.UNKNOWN]
+
+
+@pytest.mark.parametrize(("autonomy", "waits"), [("propuesta", True), ("automatica", False), ("persona", False)])
+def test_an_approval_that_was_cut_off_still_waits(ledger: Ledger, autonomy: str, waits: bool) -> None:
+    intend(ledger, record(autonomy=autonomy))
+    assert bool(ledger.proposals()) is waits
+
+
+def test_proposed_again_it_has_no_target_of_before(ledger: Ledger) -> None:
+    intend(ledger, record(kind="reasignacion", target="B", approval=88))
+    ledger.propose(record(kind="api|fxprovicion"))
+    [found] = ledger.proposals()
+    assert (found.kind, found.target, found.approval) == ("api|fxprovicion", None, 88)
 
 
 # Caps
@@ -201,7 +215,10 @@ def test_what_was_sent_long_ago_is_open_too(ledger: Ledger, clock: Clock) -> Non
     assert [r.id for r in ledger.unsettled()] == [record().id]
 
 
-def test_what_is_old_goes(ledger: Ledger, clock: Clock) -> None:
+WAITING = {Phase.PROPOSED, Phase.INTENDED, Phase.SENT, Phase.UNKNOWN}
+
+
+def test_what_is_old_and_at_its_end_goes(ledger: Ledger, clock: Clock) -> None:
     for number, phase in enumerate(Phase, start=1):
         intend(ledger, record(number))
         ledger.move(record(number).id, [Phase.INTENDED], phase)
@@ -209,9 +226,26 @@ def test_what_is_old_goes(ledger: Ledger, clock: Clock) -> None:
     clock.time += timedelta(days=10)
     intend(ledger, record(99))
     assert ledger.forget(timedelta(days=11)) == 0
-    assert ledger.forget(timedelta(days=9)) == len(Phase)
-    assert [ledger.find(record(n).id) is None for n in (1, 5, 99)] == [True, True, False]
-    assert ledger.outcomes() == []
+    assert ledger.forget(timedelta(days=9)) == len(Phase) - len(WAITING)
+    left = {number: phase for number, phase in enumerate(Phase, start=1) if ledger.find(record(number).id)}
+    assert set(left.values()) == WAITING
+    assert {outcome.decision for outcome in ledger.outcomes()} == {record(number).id for number in left}
+    assert ledger.find(record(99).id) is not None
+
+
+@pytest.mark.parametrize("phase", [Phase.REJECTED, Phase.UNDONE])
+def test_a_no_counts_from_the_day_it_was_said(ledger: Ledger, clock: Clock, phase: Phase) -> None:
+    intend(ledger, record())
+    ledger.label(record(), Label.WRONG, "eva")
+    clock.time += timedelta(days=10)
+    ledger.move(record().id, [Phase.INTENDED], phase)
+    ledger.label(record(), Label.REVERTED, "ana")
+    clock.time += timedelta(days=8)
+    assert ledger.forget(timedelta(days=9)) == 0
+    assert len(ledger.outcomes(incident="INC-1")) == 2
+    clock.time += timedelta(days=2)
+    assert ledger.forget(timedelta(days=9)) == 1
+    assert (ledger.find(record().id), ledger.outcomes()) == (None, [])
 
 
 # The file
@@ -281,3 +315,10 @@ def test_a_full_disk_is_said(ledger: Ledger, tmp_path: Path) -> None:
 def test_where_a_decision_leads(kind: str, target: str | None, status: str, mailbox: str, reached: bool) -> None:
     shown = Incident(code="INC-1", status=status, mailbox=mailbox)
     assert record(kind=kind, target=target).reached(shown) is reached
+
+
+@pytest.mark.parametrize(
+    "status", [*_WAITING, "Pendiente", "Pendiente de revisar", "A la espera", "En Espera del taller", "Abierta", ""]
+)
+def test_what_waits_is_what_the_policy_says(status: str) -> None:
+    assert record(kind="en espera").reached(Incident(code="INC-1", status=status)) is is_waiting(status)
