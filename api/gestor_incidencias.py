@@ -15,6 +15,7 @@ from api.http import Service, Wording, retry_policy
 from core.actions import DeskChange
 from core.catalogue import normalised
 from core.errors import Terminal
+from core.identifiers import clean
 from core.incident import Incident
 from core.ports import DeskListing
 from core.reason import Reason
@@ -220,7 +221,8 @@ def _parsed(item: object) -> Incident | str:
 
 def _code_of(item: object) -> str:
     code = item.get("codIncidencia") if isinstance(item, dict) else None
-    return code[:200] if isinstance(code, str) else ""
+    # Cleaned: it may have been refused for control characters, and is shown and logged.
+    return " ".join(clean(code).split())[:200] if isinstance(code, str) else ""
 
 
 def _incident_path(code: str) -> str:

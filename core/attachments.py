@@ -8,10 +8,11 @@ import hashlib
 import json
 import logging
 import os
+import re
 import struct
 import tempfile
 import zlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.errors import Terminal
+from core.identifiers import POLICY_LIKE, clean
 from core.incident import HistoryEntry, Incident
+from core.people import find_people, name_patterns
 from core.reason import Reason
 
 logger = logging.getLogger(__name__)
@@ -112,8 +115,9 @@ class AttachmentReader:
     """Fetches, checks and reads an incident's images.
 
     `scrub` says what a text looks like without personal data. A text is kept on disk only where `scrub` leaves it as
-    it is: with values it would put personal data on disk, without them a second run would miss the policy number that
-    the first one saw. For the same reason `vision` is shown only images in whose text nothing personal was found.
+    it is and nothing in it can become personal by what the incident says, a policy number or somebody's name: with
+    values it would put personal data on disk, without them a second run would miss the policy number that the first
+    one saw. For the same reason `vision` is shown only images in whose text nothing personal was found.
     """
 
     def __init__(
@@ -137,10 +141,14 @@ class AttachmentReader:
         names = list(dict.fromkeys(name for entry in incident.history for name in entry.attachments))
         if len(names) > self._limits.per_incident:
             raise _unreadable(f"hay {len(names)} adjuntos y se leen {self._limits.per_incident} como mucho")
-        return {name: await self.read(name) for name in names}
+        people = name_patterns(incident.requester, (entry.author for entry in incident.history))
+        return {name: await self.read(name, people) for name in names}
 
-    async def read(self, name: str) -> str:
-        """The text of one image, in clear: to be redacted with the incident. Empty where it shows none."""
+    async def read(self, name: str, people: Sequence[re.Pattern[str]] = ()) -> str:
+        """The text of one image, in clear: to be redacted with the incident. Empty where it shows none.
+
+        `people`: how the names of the incident's people are written (`core.people.name_patterns`).
+        """
         data = await self._fetch(name, self._limits.bytes)
         if len(data) > self._limits.bytes:
             raise _unreadable(f"ocupa más de {self._limits.bytes} bytes")
@@ -150,13 +158,18 @@ class AttachmentReader:
             return cached
         image = await asyncio.to_thread(decode, data, self._limits.pixels)
         text = await asyncio.to_thread(self._ocr.read, np.asarray(image))
-        personal = self._scrub(text) != text
+        personal = self._is_personal(text, people)
         if self._vision and not personal:
             text = "\n".join(part for part in (text, await self._vision(_png(image), "image/png")) if part)
-            personal = self._scrub(text) != text
+            personal = self._is_personal(text, people)
         if not personal:
             await asyncio.to_thread(self._store, key, text)
         return text
+
+    def _is_personal(self, text: str, people: Sequence[re.Pattern[str]]) -> bool:
+        if self._scrub(text) != text or POLICY_LIKE.search(cleaned := clean(text)):
+            return True
+        return any(find_people(cleaned, people))
 
     def _load(self, key: str) -> str | None:
         try:

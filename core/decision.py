@@ -59,7 +59,8 @@ def action_for(entry: CatalogueEntry, policies: tuple[str, ...], *, asked_before
     """What the row says to do.
 
     A solution stored without its personal data is never sent so: the row goes to a person.
-    `policies`: the distinct policy numbers of the incident, in clear; `asked_before`: the customer was asked for one.
+    `policies`: the distinct policy numbers of the incident, in clear, unclear ones included; `asked_before`: the
+    customer was asked for one.
     """
     if missing := lacking(entry, policies, asked_before=asked_before):
         return LeaveToHuman(reason=missing[0], note=entry.solution if missing[0] is Reason.MANUAL_ENTRY else "")

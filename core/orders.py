@@ -1,7 +1,6 @@
 """What people order beside the work itself: pause and resume, undo, and the word on proposals."""
 
 import argparse
-import getpass
 import json
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -18,6 +17,7 @@ from config import Settings
 from core.build import open_database, open_desk
 from core.control import KillSwitch
 from core.ledger import Ledger, open_ledger
+from core.login import login_name
 from core.ports import ExternalSystem, IncidentDesk
 from core.proposals import Pending, Proposals
 from core.reason import Reason
@@ -38,7 +38,7 @@ async def follow(settings: Settings, options: argparse.Namespace) -> int:
 
         return tell(settings, options.historia, as_json=options.json)
     with open_ledger(open_database(settings)) as ledger:
-        who = getpass.getuser()
+        who = login_name()
         if options.pausar:
             return _pause(ledger, who)
         if options.reanudar:
@@ -115,6 +115,7 @@ async def _list(side: _Side, *, as_json: bool) -> int:
 async def _approve(side: _Side, decision: str, who: str) -> int:
     from core.execute import Executor, Guard
     from core.policy import read_policy
+    from core.privacy import scrub
 
     originals = _originals(side.settings)
     guard = Guard(side.ledger, KillSwitch(side.ledger), read_policy(side.settings.directorio_recursos))
@@ -123,7 +124,7 @@ async def _approve(side: _Side, decision: str, who: str) -> int:
     if outcome.done:
         _say(f"Hecho y confirmado por la mesa: {outcome.done.kind}. Para deshacerlo: --deshacer {decision}")
         return 0
-    _say(f"No se ha hecho: {outcome.reason.text}. {outcome.detail}".rstrip())
+    _say(f"No se ha hecho: {outcome.reason.text}. {scrub(outcome.detail)}".rstrip())
     return 1
 
 

@@ -12,7 +12,7 @@ from typing import assert_never
 
 from core.catalogue import FIX_COMPONENT, CatalogueEntry, Resolution, normalised
 from core.closed import read_date
-from core.identifiers import Kind
+from core.identifiers import Kind, UnclearPolicy
 from core.incident import Incident
 from core.knowledge import KnownEntry
 from core.marks import ASKED_FOR_POLICY, Mark, was_tried
@@ -57,7 +57,7 @@ class Facts:
     now: datetime
     marks: Collection[Mark] = ()
     policies: tuple[str, ...] = field(default=(), repr=False)
-    """The distinct policy numbers that it names, in clear."""
+    """The distinct policy numbers that it names, in clear, those in an unclear form (`UnclearPolicy`) included."""
     barred: Mapping[str, Reason] = field(default_factory=dict)
     """Row id -> what people or the desk made of it on this incident before."""
 
@@ -88,8 +88,8 @@ class Preconditions:
         stops += [facts.barred[row.id]] if row.id in facts.barred else []
         stops += lacking(row, facts.policies, asked_before=facts.asked)
         stops += [Reason.OTHER_COMPONENT] if self._is_of_another_component(row, facts.incident) else []
-        stops += _mailbox(row, facts.incident)
-        stops += [Reason.FIX_OVERDUE] if _is_overdue(row, facts.now) else []
+        stops += sent_in_vain(row.mailbox, facts.incident) if row.resolution is Resolution.REASSIGN else []
+        stops += [Reason.FIX_OVERDUE] if is_overdue(row, facts.now) else []
         return Ruling(tuple(dict.fromkeys((*stops, *general.stops))), general.asks)
 
     def _is_of_another_component(self, row: CatalogueEntry, incident: Incident) -> bool:
@@ -107,7 +107,8 @@ class Preconditions:
 
 
 def lacking(row: CatalogueEntry, policies: tuple[str, ...], *, asked_before: bool) -> tuple[Reason, ...]:
-    """What the row needs and is not there. A policy number that nobody was asked for yet is not missing."""
+    """What the row needs and is not there. A policy number that nobody was asked for yet is not missing; one in a form
+    that is not understood is a person's: neither may a system be asked about another nor the customer asked again."""
     if isinstance(row, KnownEntry) and row.withheld:
         return (Reason.SOLUTION_WITHHELD,)
     match row.resolution:
@@ -125,23 +126,21 @@ def _lacking_for_system(row: CatalogueEntry, policies: tuple[str, ...], asked_be
     found = [] if row.system in SYSTEMS else [Reason.UNKNOWN_SYSTEM]
     if not policies and asked_before:
         found.append(Reason.MISSING_POLICY)
-    if len(policies) > 1:
+    if len(policies) > 1 or any(isinstance(policy, UnclearPolicy) for policy in policies):
         found.append(Reason.AMBIGUOUS_POLICY)
     return tuple(found)
 
 
-def _mailbox(row: CatalogueEntry, incident: Incident) -> list[Reason]:
-    """It is where the row would send it, or it was and came back."""
-    if row.resolution is not Resolution.REASSIGN:
-        return []
-    target = normalised(row.mailbox)
+def sent_in_vain(mailbox: str, incident: Incident) -> list[Reason]:
+    """It is where it would be sent, or it was and came back."""
+    target = normalised(mailbox)
     if normalised(incident.mailbox) == target:
         return [Reason.ALREADY_THERE]
     been = {normalised(name) for entry in incident.history for name in (entry.assigned_mailbox, entry.comment_mailbox)}
     return [Reason.SENT_BACK] if target in been else []
 
 
-def _is_overdue(row: CatalogueEntry, now: datetime) -> bool:
+def is_overdue(row: CatalogueEntry, now: datetime) -> bool:
     """The date that the customer would be told has passed; one that cannot be read says nothing."""
     due = read_date(row.expected_on) if row.expected_on else None
     return due is not None and due.date() < now.astimezone().date()

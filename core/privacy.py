@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from core.identifiers import (
     POLICY_LIKE,
     RANK,
+    RUN,
     Kind,
     Span,
     clean,
@@ -19,6 +20,7 @@ from core.identifiers import (
     scrub,
     spans,
     strip_identifiers,
+    unclear_policies,
 )
 from core.incident import Incident
 from core.people import find_people, folded_words, name_patterns
@@ -140,7 +142,9 @@ class RedactedIncident:
     description: str
     history: tuple[RedactedEntry, ...]
     policies: tuple[str, ...] = field(repr=False)
-    """The policy numbers named, in clear: for `api|<sistema>` only."""
+    """The policy numbers named, in clear: for `api|<sistema>` only. Those in a form that is not understood stand
+    among them as `core.identifiers.UnclearPolicy`, so that no system is asked about another and nobody is asked for
+    the number that was given."""
     values: PlaceholderMap = field(repr=False)
 
     @property
@@ -184,7 +188,8 @@ class PersonalData:
             RedactedEntry(date=entry.date, status=entry.status, notes=notes, detail=detail)
             for entry, notes, detail in zip(incident.history, done[2::2], done[3::2], strict=True)
         )
-        return RedactedIncident(incident.code, done[0], done[1], history, tuple(policy_numbers(*texts)), values)
+        policies = (*policy_numbers(*texts), *unclear_policies(*texts))
+        return RedactedIncident(incident.code, done[0], done[1], history, policies, values)
 
     def _find(self, text: str) -> Iterator[Span]:
         yield from spans(text)
@@ -208,7 +213,8 @@ def _kinds(texts: Iterable[str], found: Iterable[Iterable[Span]]) -> dict[str, K
 
 
 def _substitute(text: str, found: list[Span], values: PlaceholderMap, kinds: Mapping[str, Kind]) -> str:
-    for match in POLICY_LIKE.finditer(text):  # hidden only where they are a known value
+    # Hidden only where they are a known value.
+    for match in (*POLICY_LIKE.finditer(text), *RUN.finditer(text)):
         key = value_key(Kind.NUMBER, match[0])
         if values.knows(key) or key in kinds:
             found.append(Span(RANK[Kind.NUMBER], *match.span(), Kind.NUMBER))

@@ -60,7 +60,7 @@ class Reason(StrEnum):
     SOLUTION_INCOMPLETE = "SOLUTION_INCOMPLETE", "la solución del catálogo tiene huecos sin rellenar"
     MISSING_POLICY = "MISSING_POLICY", "falta el número de póliza"
     UNKNOWN_POLICY = "UNKNOWN_POLICY", "el sistema no conoce esa póliza"
-    AMBIGUOUS_POLICY = "AMBIGUOUS_POLICY", "hay más de un número de póliza"
+    AMBIGUOUS_POLICY = "AMBIGUOUS_POLICY", "hay más de un número de póliza, o uno que no se entiende"
     UNKNOWN_SYSTEM = "UNKNOWN_SYSTEM", "el catálogo llama a un sistema que no se conoce"
     UNKNOWN_MAILBOX = "UNKNOWN_MAILBOX", "el buzón de destino no está en el catálogo"
     SYSTEM_UNAVAILABLE = "SYSTEM_UNAVAILABLE", "el sistema no responde"

@@ -72,6 +72,10 @@ def phone_writings(number: str) -> list[str]:
         _grouped(number, 3, "."),
         _grouped(number, 3, "-"),
         f"{number[:3]} {_grouped(number[3:], 2, ' ')}",
+        _grouped(number, 3, "·"),
+        _grouped(number, 3, "_"),
+        f"{number[:3]} {number[3:6]}\n{number[6:]}",
+        f"{number[:3]} {number[3:5]} {number[5:7]}\n{number[7:]}",
         f"+34 {number}",
         f"+34{number}",
         f"0034 {_grouped(number, 3, ' ')}",
@@ -91,7 +95,15 @@ def policy_writings(number: str) -> list[str]:
         f"la poliza número {number}",
         f"número de póliza: {number}",
         f"póliza de hogar {number}",
+        f"Póliza: **{number}**",
+        f"my policy number is {number}",
+        f"policy no. {number}",
     ]
+
+
+def unclear_writings(number: str) -> list[str]:
+    """The ways a policy number is named without being one for certain; all hold the number as it is."""
+    return [*policy_writings(number), f"pólizas {number}", f"PÓLIZA: {number}", f"nº de póliza\n{number}"]
 
 
 def lettered_policies() -> st.SearchStrategy[str]:
@@ -104,6 +116,25 @@ def lettered_policies() -> st.SearchStrategy[str]:
         st.builds("{}{}{}".format, year, st.sampled_from(["/", "-"]), number),
         st.builds("{}/{}/{}".format, letters, year, number),
         st.builds("{:03d}/{}".format, st.integers(0, 999), number),
+    )
+
+
+def unclear_policies() -> st.SearchStrategy[tuple[str, str]]:
+    """Policy numbers in forms that only a person can tell: `030-123456`, `H-123456`, `28-1-123456`, `0012 345678`,
+    `12345678-1`; and plain ones before the word: `y la 12345678 (póliza de hogar)`."""
+    six = st.integers(100_000, 999_999).map(str)
+    odd = st.one_of(
+        st.builds("{:03d}-{}".format, st.integers(0, 999), six),
+        st.builds("{}-{}".format, st.sampled_from("HKVXZ"), six),
+        st.builds("28-{}-{}".format, st.integers(1, 9), six),
+        st.builds("00{} {}".format, st.integers(10, 99), six),
+        st.builds("{}{}-{}".format, st.integers(10, 59), six, st.integers(0, 9)),
+        st.builds("ABCDE-{}".format, six),
+    )
+    before = st.sampled_from(["y la {} (póliza de hogar)", "y el número {} de póliza", "que {} es mi póliza"])
+    return st.one_of(
+        odd.flatmap(lambda v: st.sampled_from([(w, v) for w in unclear_writings(v)])),
+        st.builds(lambda form, number: (form.format(number), number), before, six),
     )
 
 
@@ -148,7 +179,7 @@ def policies() -> st.SearchStrategy[tuple[str, str]]:
 
 def personal_values() -> st.SearchStrategy[tuple[str, str]]:
     """Any of them."""
-    return st.one_of(nifs(), nies(), ibans(), emails(), phones(), policies())
+    return st.one_of(nifs(), nies(), ibans(), emails(), phones(), policies(), unclear_policies())
 
 
 def _same(value: str) -> tuple[str, str]:

@@ -106,13 +106,15 @@ async def test_broken_items_cost_only_themselves(desk: HttpIncidentDesk) -> None
         INCIDENT | {"titulo": "otra"},
         {"codIncidencia": "INC-6", "descripcion": "\ud800"},
         {"codIncidencia": "INC-7", "campoNuevo": "\ud800"},
+        {"codIncidencia": "INC-\x1b[31m9\nerror: nada"},
         {"codIncidencia": "INC-8", "historial": None, "campoNuevo": 1, "etag": 5},
     ]
     respx.get(LISTING).respond(content=json.dumps(items).encode())
     listing = await desk.list_open()
     assert [i.code for i in listing.incidents] == ["INC-1", "INC-8"]
     assert listing.incidents[1].model_extra == {"campoNuevo": 1}
-    assert [code for code, _ in listing.invalid] == ["INC-2", "posición 3", "posición 4", "INC-1", "INC-6", "INC-7"]
+    shown = [code for code, _ in listing.invalid]
+    assert shown == ["INC-2", "posición 3", "posición 4", "INC-1", "INC-6", "INC-7", "INC-[31m9 error: nada"]
     assert listing.invalid[0][1] == "campos no válidos: historial"
 
 

@@ -161,6 +161,22 @@ async def test_personal_data_is_never_on_disk_nor_shown_to_the_vision_model(tmp_
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["Contrato 654321 Ramo HOGAR", "Ref AB-654321 pendiente", "Titular: ANA RUIZ LÓPEZ"],
+    ids=["six digits", "letters", "name"],
+)
+async def test_what_the_incident_may_make_personal_is_not_on_disk_either(tmp_path: Path, text: str) -> None:
+    async def vision(image: bytes, media_type: str) -> str:
+        raise AssertionError
+
+    desk = Desk(image_bytes())
+    made = AttachmentReader(desk.attachment, FakeOcr(text), tmp_path / "cache", scrub, vision=vision)
+    found = incident({"adjuntos": ["a.png"]}).model_copy(update={"requester": "Ana Ruiz"})
+    assert await made.read_all(found) == {"a.png": text}
+    assert not (tmp_path / "cache").exists()
+
+
 async def test_vision_sees_a_clean_copy_and_adds_its_words(tmp_path: Path) -> None:
     seen: list[tuple[bytes, str]] = []
 

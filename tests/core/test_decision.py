@@ -8,7 +8,7 @@ from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
 from core.catalogue import CatalogueEntry
 from core.decision import ASK_FOR_POLICY, action_for, action_from_system, decision_id
 from core.errors import Terminal
-from core.identifiers import scrub
+from core.identifiers import UnclearPolicy, scrub
 from core.incident import Incident
 from core.knowledge.entry import prepare
 from core.ports import SystemAnswer
@@ -67,6 +67,9 @@ def test_a_withheld_solution_is_never_sent() -> None:
         pytest.param(API, (), False, Wait(note=ASK_FOR_POLICY), id="asks-for-the-policy"),
         pytest.param(API, (), True, LeaveToHuman(reason=Reason.MISSING_POLICY), id="asks-only-once"),
         pytest.param(API, ("1", "2"), False, LeaveToHuman(reason=Reason.AMBIGUOUS_POLICY), id="two-policies"),
+        pytest.param(
+            API, (UnclearPolicy("H-2"),), False, LeaveToHuman(reason=Reason.AMBIGUOUS_POLICY), id="unclear-policy"
+        ),
         pytest.param(
             {"resolution": "api", "system": "otro"},
             ("1",),

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from core.catalogue import FIX_COMPONENT, CatalogueEntry
+from core.identifiers import UnclearPolicy
 from core.incident import Incident
 from core.knowledge.entry import prepare
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, read_marks, write_mark
@@ -78,6 +79,9 @@ API = {"resolution": "api", "system": "fxprovicion"}
         pytest.param(API, (), False, (), id="to-be-asked-for"),
         pytest.param(API, (), True, (Reason.MISSING_POLICY,), id="asked-in-vain"),
         pytest.param(API, ("1", "2"), False, (Reason.AMBIGUOUS_POLICY,), id="two-policies"),
+        pytest.param(API, ("1", UnclearPolicy("H-2")), False, (Reason.AMBIGUOUS_POLICY,), id="one-more-unclear"),
+        pytest.param(API, (UnclearPolicy("H-2"),), False, (Reason.AMBIGUOUS_POLICY,), id="unclear-is-not-asked-for"),
+        pytest.param(API, (UnclearPolicy("H-2"),), True, (Reason.AMBIGUOUS_POLICY,), id="unclear-after-asking"),
         pytest.param(API | {"system": "otro"}, ("1",), False, (Reason.UNKNOWN_SYSTEM,), id="unknown-system"),
         pytest.param(
             API | {"system": "otro"},

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.identifiers import Kind, clean, neutralise
+from core.identifiers import Kind, UnclearPolicy, clean, neutralise, unclear_policies
 from core.incident import Incident
 from core.privacy import PersonalData, PlaceholderMap, RedactingFilter, policy_numbers, scrub, strip_identifiers
 from tests import privacy_samples as samples
@@ -69,6 +69,11 @@ def test_cleaning_twice_changes_nothing_more(text: str) -> None:
         pytest.param("12345678Z y 12.345.678-z", "<NIF_1> y <NIF_1>", id="one value, two writings"),
         pytest.param("612345678 / +34 612 34 56 78", "<TELEFONO_1> / <TELEFONO_1>", id="phone with prefix"),
         pytest.param("+44 20 7946 0958", "<TELEFONO_1>", id="foreign phone"),
+        pytest.param("612·345·678 o 612_34_56_78", "<TELEFONO_1> o <TELEFONO_1>", id="phone with other marks"),
+        pytest.param("al 612\n345 678.", "al <TELEFONO_1>.", id="phone over a line end"),
+        pytest.param("600\n700\n800", "600\n700\n800", id="column kept"),
+        pytest.param("total 1.612 345\n678", "total 1.612 345\n678", id="long number over a line end kept"),
+        pytest.param("lote_7_2024 id_612_345_678_2", "lote_7_2024 id_612_345_678_2", id="names kept"),
         pytest.param("DE89 3704 0044 0532 0130 00", "<IBAN_1>", id="foreign IBAN"),
         pytest.param("ES91 2100 0418 4502 0005 1333", "<IBAN_1>", id="IBAN with wrong digits"),
         pytest.param("cuenta 2100-0418-45-0200051332", "cuenta <IBAN_1>", id="old account number"),
@@ -204,10 +209,77 @@ def test_redact_incident_shares_placeholders_and_keeps_values_out_of_repr() -> N
         pytest.param("póliza DNI12345678", [], id="document named"),
         pytest.param("póliza EUR120000 y EUR-1200000", [], id="amount in euros"),
         pytest.param("código AB-1234567 del 2024/0012345", [], id="not introduced"),
+        pytest.param("My policy number is 12345678", ["12345678"], id="english"),
+        pytest.param("Póliza: **12345678**", ["12345678"], id="bold"),
+        pytest.param("pólizas 12345678,12345679", ["12345678", "12345679"], id="list without spaces"),
+        pytest.param("póliza del 15-01-24", [], id="date, two digits of year"),
+        pytest.param("pólizas de 2023-2024", [], id="years"),
+        pytest.param("póliza de 120 000 000 €", [], id="amount in spaces"),
+        pytest.param("sobre mi póliza: 612 34 56 78", [], id="phone"),
     ],
 )
 def test_policy_numbers(text: str, expected: list[str]) -> None:
     assert policy_numbers(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("póliza 12345678. Nueva póliza: 030-123456", ["030-123456"], id="branch and dash"),
+        pytest.param("la póliza 12345678 no; la póliza H-123456", ["H-123456"], id="one letter"),
+        pytest.param("las pólizas 12345678 y 1234567", ["1234567"], id="other length"),
+        pytest.param("pólizas 12345678 y la 1234567", ["1234567"], id="other length, article"),
+        pytest.param("pólizas:\n- **12345678**\n- **1234567**", ["1234567"], id="one per line"),
+        pytest.param("póliza 12345678-1", ["12345678-1"], id="suffix"),
+        pytest.param("póliza 12345678-A", ["12345678-A"], id="letter behind"),
+        pytest.param("Póliza 0012 345678", ["0012 345678"], id="spaces"),
+        pytest.param("Nº de póliza: 28-1-123456", ["28-1-123456"], id="three parts"),
+        pytest.param("póliza HG 654321 100 €", ["HG 654321"], id="letters and space"),
+        pytest.param("la 12345678 (póliza de hogar)", ["12345678"], id="before the word"),
+        pytest.param("el número 654321 de póliza", ["654321"], id="number of policy"),
+        pytest.param("póliza ****345678", ["345678"], id="its end only"),
+        pytest.param("póliza 123456****", ["123456"], id="its beginning only"),
+        pytest.param("la 12345678 (póliza de hogar), póliza 12345678", [], id="understood elsewhere"),
+        pytest.param("mi póliza sigue sin provisión", [], id="no number"),
+        pytest.param("sobre mi póliza: 612 34 56 78 o +34 91 234 56 78", [], id="phone"),
+        pytest.param("póliza 12345678, 612345678", [], id="phone behind"),
+        pytest.param("llamen al 612345678 (póliza de hogar)", [], id="phone before"),
+        pytest.param("POLIZA 12345678 DEL 01/01/2024 AL 31/12/24", [], id="dates"),
+        pytest.param("póliza 15/01/24, pólizas 2023/2024 o de 12/2024", [], id="dates and periods"),
+        pytest.param("póliza de 30.000, 15000 € o 15000,50", [], id="amounts"),
+        pytest.param("póliza ORA-00942, póliza INC0012345, póliza TICKET 123456, policy 0x80070005", [], id="codes"),
+        pytest.param("el recibo nº 12345678 de la póliza", [], id="something else before"),
+        pytest.param("123456 pólizas sin recibo", [], id="how many"),
+        pytest.param("póliza 12345678, 28013 Madrid", [], id="postal code"),
+        pytest.param("póliza 12345678Z o X1234567L", [], id="documents"),
+        pytest.param("póliza ES91 2100 0418 4502 0005 1332", [], id="IBAN"),
+        pytest.param("policia12345 y política 123456", [], id="other words"),
+    ],
+)
+def test_unclear_policies(text: str, expected: list[str]) -> None:
+    assert unclear_policies(text) == expected
+    assert all(written not in PD.replace(text).text for written in expected)
+
+
+@PROPERTY
+@given(samples.contexts(), samples.unclear_policies())
+def test_what_only_a_person_can_tell_is_remembered_as_unclear(around: tuple[str, str], policy: tuple[str, str]) -> None:
+    text = f"{around[0]}{policy[0]}{around[1]}"
+    assert policy_numbers(text) == []
+    assert unclear_policies(text) == [policy[1]]
+
+
+def test_unclear_policies_stand_among_an_incidents_and_are_hidden_wherever_they_are() -> None:
+    redacted = PD.redact_incident(
+        Incident(code="I", title="La 030-123456 sigue igual", description="Póliza 12345678, ahora póliza 030-123456")
+    )
+    assert redacted.policies == ("12345678", "030-123456")
+    assert [isinstance(policy, UnclearPolicy) for policy in redacted.policies] == [False, True]
+    assert redacted.text == "La <POLIZA_1> sigue igual\nPóliza <POLIZA_2>, ahora póliza <POLIZA_1>"
+
+
+def test_a_foreign_phone_is_scrubbed_but_not_a_number_with_zeros() -> None:
+    assert scrub("0044 20 7946 0958 y 001 123456 00") == "<TELEFONO> y 001 123456 00"
 
 
 @PROPERTY

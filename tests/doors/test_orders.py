@@ -19,6 +19,7 @@ from core.decision import Decision, action_for, decision_id
 from core.execute import Executor, Guard
 from core.incident import Incident
 from core.ledger import Label, Ledger, open_ledger
+from core.outcome import Outcome
 from core.policy import Policy
 from core.reason import Reason
 from llm.history import Call, History
@@ -148,6 +149,18 @@ def test_approved_but_not_done_is_exit_1(
     assert main.main(["--aprobar", decision]) == 1
     assert Reason.REOPENED.text in capsys.readouterr().out
     assert desk.changes == []
+
+
+def test_what_a_system_says_is_shown_without_personal_data_or_control_characters(
+    settings: Settings, desk: MemoryDesk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def carry_out(*given: object, **options: object) -> Outcome:
+        return Outcome(None, Reason.MANUAL_ENTRY, "Asegurado 12345678Z \x1b[2J llamar al 612345678")
+
+    decision = _decided(settings, desk, "propuesta")
+    monkeypatch.setattr(Executor, "carry_out", carry_out)
+    assert main.main(["--aprobar", decision]) == 1
+    assert capsys.readouterr().out.endswith("Asegurado <NIF> [2J llamar al <TELEFONO>\n")
 
 
 def test_waiting_proposals_are_told_on_resuming(
