@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from api.http import Service, Wording, retry_policy
 from core.actions import DeskChange
 from core.catalogue import normalised
+from core.characters import clean
 from core.errors import Terminal
-from core.identifiers import clean
 from core.incident import Incident
 from core.ports import DeskListing
 from core.reason import Reason

@@ -22,10 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.characters import clean
 from core.errors import Terminal
-from core.identifiers import POLICY_LIKE, clean
 from core.incident import HistoryEntry, Incident
 from core.people import find_people, name_patterns
+from core.policy_number import POLICY_LIKE
 from core.reason import Reason
 
 logger = logging.getLogger(__name__)

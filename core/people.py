@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from core.identifiers import RANK, Kind, Span, clean
+from core.characters import clean
+from core.identifiers import RANK, Kind, Span
 
 _FOLD = str.maketrans(
     "ÁÀÄÂÃÅÉÈËÊÍÌÏÎÓÒÖÔÕÚÙÜÛÑÇáàäâãåéèëêíìïîóòöôõúùüûñç",

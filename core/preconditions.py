@@ -12,11 +12,12 @@ from typing import assert_never
 
 from core.catalogue import FIX_COMPONENT, CatalogueEntry, Resolution, normalised
 from core.closed import read_date
-from core.identifiers import Kind, UnclearPolicy
+from core.identifiers import Kind
 from core.incident import Incident
 from core.knowledge import KnownEntry
 from core.marks import ASKED_FOR_POLICY, Mark, was_tried
 from core.policy import Policy
+from core.policy_number import UnclearPolicy
 from core.reason import Reason
 
 SYSTEMS = frozenset({"fxprovicion", "disconformidad"})

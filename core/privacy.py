@@ -7,23 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from core.identifiers import (
-    POLICY_LIKE,
-    RANK,
-    RUN,
-    Kind,
-    Span,
-    clean,
-    neutralise,
-    policy_numbers,
-    resolve,
-    scrub,
-    spans,
-    strip_identifiers,
-    unclear_policies,
-)
+from core.characters import clean
+from core.identifiers import RANK, Kind, Span, neutralise, resolve, scrub, spans, strip_identifiers
 from core.incident import Incident
 from core.people import find_people, folded_words, name_patterns
+from core.policy_number import POLICY_LIKE, RUN, policy_numbers, unclear_policies
 
 if TYPE_CHECKING:
     from presidio_analyzer import PatternRecognizer
@@ -143,7 +131,7 @@ class RedactedIncident:
     history: tuple[RedactedEntry, ...]
     policies: tuple[str, ...] = field(repr=False)
     """The policy numbers named, in clear: for `api|<sistema>` only. Those in a form that is not understood stand
-    among them as `core.identifiers.UnclearPolicy`, so that no system is asked about another and nobody is asked for
+    among them as `core.policy_number.UnclearPolicy`, so that no system is asked about another and nobody is asked for
     the number that was given."""
     values: PlaceholderMap = field(repr=False)
 
@@ -168,7 +156,7 @@ class PersonalData:
         """The text with a placeholder for each personal value; `known` is extended and gives known values theirs.
 
         `names` are people to hide wherever two words of their name stand together. The text comes back cleaned
-        (`core.identifiers.clean`), and a look-alike such as `<NIF_1>` in it becomes `[NIF_1]`.
+        (`core.characters.clean`), and a look-alike such as `<NIF_1>` in it becomes `[NIF_1]`.
         """
         values = PlaceholderMap() if known is None else known
         text = neutralise(clean(text))

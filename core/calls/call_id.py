@@ -2,7 +2,8 @@
 
 import hashlib
 
-from core.identifiers import Kind, clean, resolve, spans
+from core.characters import clean
+from core.identifiers import Kind, resolve, spans
 
 _SERIAL = frozenset({Kind.NUMBER, Kind.CARD, Kind.IBAN})
 """What a serial number, a date with a counter or a UUID is taken for: hidden in a text, here it is the call's name."""

@@ -8,9 +8,10 @@ from core.actions import Action, CallSystem, Close, LeaveToHuman, Reassign, Wait
 from core.catalogue import CatalogueEntry
 from core.decision import ASK_FOR_POLICY, action_for, action_from_system, decision_id
 from core.errors import Terminal
-from core.identifiers import UnclearPolicy, scrub
+from core.identifiers import scrub
 from core.incident import Incident
 from core.knowledge.entry import prepare
+from core.policy_number import UnclearPolicy
 from core.ports import SystemAnswer
 from core.reason import Reason
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from core.catalogue import FIX_COMPONENT, CatalogueEntry
-from core.identifiers import UnclearPolicy
 from core.incident import Incident
 from core.knowledge.entry import prepare
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, read_marks, write_mark
 from core.policy import Policy
+from core.policy_number import UnclearPolicy
 from core.preconditions import FREE, Facts, Preconditions, Ruling, lacking
 from core.reason import Reason
 

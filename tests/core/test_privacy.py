@@ -5,8 +5,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from core.identifiers import Kind, UnclearPolicy, clean, neutralise, unclear_policies
+from core.characters import clean
+from core.identifiers import Kind, neutralise
 from core.incident import Incident
+from core.policy_number import UnclearPolicy, unclear_policies
 from core.privacy import PersonalData, PlaceholderMap, RedactingFilter, policy_numbers, scrub, strip_identifiers
 from tests import privacy_samples as samples
 
