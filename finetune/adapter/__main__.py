@@ -1,19 +1,16 @@
-"""`python -m finetune.adapter`: fit the adapter of the judge of incidents, or of the judge of documents."""
+"""`python -m finetune.adapter`: fit the adapter of the judge of incidents."""
 
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from config import ROOT, load_settings
 from core.command_line import Parser, exit_code
-from core.errors import UsageError
 from core.files import write_whole
 from core.terminal import progress_bar
-from finetune.adapter import incidents, texts
-from finetune.adapter.example import Example
+from finetune.adapter.pairs import examples
 from finetune.adapter.training import Recipe
 from finetune.labelled import labelled_folders
 from finetune.runs import Point, Record, told
@@ -24,57 +21,35 @@ from llm.tasks import PROMPTS
 from llm.weights import SHA256, ready_model
 from observabilidad.mlflow_server import in_use
 
-PAIRS = ROOT / "finetune" / "pairs"
-TASKS: Mapping[str, str] = {"relevance": "spai-juez", "answers": "spai-juez-documentos"}
-"""Task -> its experiment."""
+TASK = "relevance"
+_EXPERIMENT = "spai-juez"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """0, or 2 for data or packages that are missing."""
     parser = Parser(
         prog="python -m finetune.adapter",
-        description="Enseña al juez con pares propios y escribe su adaptador (LoRA). Con dos núcleos tarda alrededor "
-        "de una hora y pide 9 GB de memoria. Necesita requirements/ajuste.txt. Después hay que volver a ajustar lo "
-        "que se apoya en él: python -m finetune.calibration, o finetune.answerability con los documentos.",
+        description="Enseña al juez de incidencias con pares propios y escribe su adaptador (LoRA). Con dos núcleos "
+        "tarda unos cincuenta minutos y pide 9 GB de memoria. Necesita requirements/ajuste.txt. Después hay que "
+        "volver a ajustar la aprobación: python -m finetune.calibration.",
     )
-    parser.add_argument(
-        "--tarea",
-        choices=TASKS,
-        default="relevance",
-        help="relevance: ¿es el mismo problema?; answers: ¿responde el texto a la pregunta? (por defecto, relevance)",
-    )
-    parser.add_argument("--datos", type=Path, help="los pares (por defecto, finetune/pairs/TAREA)")
-    parser.add_argument("--salida", type=Path, help="el adaptador (por defecto, llm/adapters/TAREA.gguf)")
+    parser.add_argument("--datos", type=Path, default=ROOT / "finetune" / "pairs", help="carpeta con una por mesa")
+    parser.add_argument("--salida", type=Path, default=FOLDER / f"{TASK}.gguf", help="el adaptador")
     parser.add_argument("--vueltas", type=int, default=Recipe.epochs, help="sobre los datos (por defecto, 2)")
     parser.add_argument("--semilla", type=int, default=Recipe.seed)
     options = parser.parse_args(arguments)
     recipe = Recipe(epochs=options.vueltas, seed=options.semilla)
     return exit_code(
-        lambda: _work(
-            options.tarea,
-            options.datos or PAIRS / options.tarea,
-            options.salida or FOLDER / f"{options.tarea}.gguf",
-            recipe,
-        ),
+        lambda: _work(options.datos, options.salida, recipe),
         interrupted="Interrumpido: el adaptador sigue como estaba.",
     )
 
 
-def examples(task: str, data: Path, prompt: Prompt, seed: int) -> dict[str, list[Example]]:
-    """Name of a desk or of a file of texts -> what it gives. Raises `UsageError` for data that does not serve."""
-    if task == "relevance":
-        return {folder.name: incidents.examples(folder, prompt, seed) for folder in labelled_folders([data])}
-    found = {file.stem: texts.examples(file, prompt) for file in sorted(data.glob("*.jsonl"))}
-    if not found:
-        raise UsageError(f"{data}: no hay ningún fichero .jsonl con textos y preguntas.")
-    return found
-
-
-def _work(task: str, data: Path, output: Path, recipe: Recipe) -> None:
+def _work(data: Path, output: Path, recipe: Recipe) -> None:
     settings = load_settings()
-    prompt = Prompt.load(PROMPTS / f"{task}.md")
-    sets = examples(task, data, prompt, recipe.seed)
-    given = [example for found in sets.values() for example in found]
+    prompt = Prompt.load(PROMPTS / f"{TASK}.md")
+    folders = labelled_folders([data])
+    given = [example for folder in folders for example in examples(folder, prompt, recipe.seed)]
     from finetune.adapter.base import load
     from finetune.adapter.lora import write as write_adapter
     from finetune.adapter.training import fit, prepare
@@ -93,10 +68,10 @@ def _work(task: str, data: Path, output: Path, recipe: Recipe) -> None:
     how = {
         "sha256": digest,
         "base_sha256": SHA256,
-        "command": f"python -m finetune.adapter --tarea {task} --vueltas {recipe.epochs} --semilla {recipe.seed}",
+        "command": f"python -m finetune.adapter --vueltas {recipe.epochs} --semilla {recipe.seed}",
         "date": f"{datetime.now().astimezone():%Y-%m-%d}",
         "prompt": prompt.version,
-        "sets": list(sets),
+        "sets": [folder.name for folder in folders],
         "pairs": len(given),
         "loss": [round(loss, 4) for loss in losses],
         "recipe": recipe.facts(),
@@ -107,7 +82,7 @@ def _work(task: str, data: Path, output: Path, recipe: Recipe) -> None:
     print(f"{output}: {len(given)} pares, error por vuelta {', '.join(f'{loss:.3f}' for loss in losses)}.")
     if in_use(settings):
         points = [Point("loss", loss, step) for step, loss in enumerate(losses, 1)]
-        record = Record(TASKS[task], digest[:8], recipe.facts(), points, texts={f"{task}.json": text}, files=[output])
+        record = Record(_EXPERIMENT, digest[:8], recipe.facts(), points, texts={f"{TASK}.json": text}, files=[output])
         print(told(settings, record, output))
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from core.terminal import Show
 from finetune.adapter.base import Base, logits
-from finetune.adapter.example import Example
 from finetune.adapter.lora import attach
 from finetune.adapter.packing import Pack, packs
+from finetune.adapter.pairs import Example
 
 if TYPE_CHECKING:
     import torch

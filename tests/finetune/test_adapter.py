@@ -9,24 +9,20 @@ import pytest
 
 from config import ROOT
 from core.errors import UsageError
-from finetune.adapter import texts
-from finetune.adapter.__main__ import PAIRS, main
-from finetune.adapter.example import chat_text
-from finetune.adapter.incidents import FITS, examples
+from finetune.adapter.__main__ import main
 from finetune.adapter.packing import packs
+from finetune.adapter.pairs import FITS, chat_text, examples
 from finetune.labelled import labelled_folders, read_set
 from llm.prompt import Prompt
 from llm.tasks import PROMPTS
 
-DESKS = labelled_folders([PAIRS / "relevance"])
-TEXTS = sorted((PAIRS / "answers").glob("*.jsonl"))
+PAIRS = ROOT / "finetune" / "pairs"
 LACKING = "línea 1: debe ser un objeto con id, row"
 PROMPT = Prompt.load(PROMPTS / "relevance.md")
-READING = Prompt.load(PROMPTS / "answers.md")
 
 
 def test_every_incident_has_one_row_that_is_right_and_some_that_are_not() -> None:
-    for folder in DESKS:
+    for folder in labelled_folders([PAIRS]):
         found = examples(folder, PROMPT, 1)
         per_incident = Counter(example.group for example in found)
         right = Counter(example.group for example in found if example.label)
@@ -37,7 +33,7 @@ def test_every_incident_has_one_row_that_is_right_and_some_that_are_not() -> Non
 
 
 def test_no_row_is_always_right() -> None:
-    for folder in DESKS:
+    for folder in labelled_folders([PAIRS]):
         labels: dict[str, set[int]] = {}
         for example in examples(folder, PROMPT, 1):
             row = example.prompt.split("<problema>")[1]
@@ -47,7 +43,7 @@ def test_no_row_is_always_right() -> None:
 
 def test_what_teaches_is_not_what_measures() -> None:
     measured = [text for folder in labelled_folders([ROOT / "finetune" / "data"]) for text in _texts(folder)]
-    taught = {text for folder in DESKS for text in _texts(folder)}
+    taught = {text for folder in labelled_folders([PAIRS]) for text in _texts(folder)}
     assert not taught.intersection(measured)
 
 
@@ -57,7 +53,7 @@ def _texts(folder: Path) -> list[str]:
 
 
 def test_a_prompt_is_what_the_embedded_model_is_given() -> None:
-    text = chat_text(PROMPT, incidencia="no imprime", candidato="IMPRESIÓN: la impresora figura sin conexión")
+    text = chat_text(PROMPT, "no imprime", "IMPRESIÓN: la impresora figura sin conexión")
     assert text.startswith("<|im_start|>system\n")
     assert text.endswith("¿Es el mismo problema?<|im_end|>\n<|im_start|>assistant\n")
     assert text.index("no imprime") < text.index("IMPRESIÓN")
@@ -81,48 +77,6 @@ def test_data_that_does_not_serve_is_named(tmp_path: Path, name: str, line: str 
         (tmp_path / name).write_text(line, "utf-8")
     with pytest.raises(UsageError, match=told):
         examples(tmp_path, PROMPT, 1)
-
-
-def test_every_question_is_answered_by_one_of_two_texts_that_differ_in_a_sentence() -> None:
-    for file in TEXTS:
-        labels: dict[str, list[int]] = {}
-        for example in texts.examples(file, READING):
-            question = example.prompt.split("<pregunta>")[1]
-            labels.setdefault(example.group.split()[0] + question, []).append(example.label)
-        assert len(labels) >= 190
-        assert {tuple(sorted(found)) for found in labels.values()} == {(0, 1)}
-
-
-def test_the_text_that_differs(tmp_path: Path) -> None:
-    questions = [
-        {"question": "¿quién?", "answer": "Ana"},
-        {"question": "¿cuándo?", "sentence": "Fue el lunes.", "after": 1, "trap": "no se dice"},
-    ]
-    row = {"id": "t", "sentences": ["Vino Ana.", "Trajo pan.", "Ana se fue."], "questions": questions}
-    path = tmp_path / "textos.jsonl"
-    path.write_text(json.dumps(row), "utf-8")
-    found = texts.examples(path, READING)
-    told = [example.prompt.split("<fragmento>\n")[1].split("\n</fragmento>")[0] for example in found]
-    whole = "Vino Ana. Trajo pan. Ana se fue."
-    assert told == [whole, "Trajo pan.", whole, "Vino Ana. Fue el lunes. Trajo pan. Ana se fue."]
-    assert [example.label for example in found] == [1, 0, 0, 1]
-
-
-@pytest.mark.parametrize(
-    "question",
-    [{"answer": "Ana"}, {"question": "¿?", "answer": "Eva"}, {"question": "¿?", "answer": "a"}, {"question": "¿?"}],
-    ids=["no question", "not there", "everywhere", "no sentence"],
-)
-def test_a_question_that_does_not_serve_is_named(tmp_path: Path, question: dict[str, str]) -> None:
-    path = tmp_path / "textos.jsonl"
-    path.write_text(json.dumps({"id": "t", "sentences": ["Ana va.", "Ya va."], "questions": [question]}), "utf-8")
-    with pytest.raises(UsageError, match="t, pregunta"):
-        texts.examples(path, READING)
-
-
-def test_no_text_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--tarea", "answers", "--datos", str(tmp_path), "--salida", str(tmp_path / "a.gguf")]) == 2
-    assert "ningún fichero .jsonl" in capsys.readouterr().err
 
 
 def test_packs_share_beginnings_and_hide_the_rest() -> None:

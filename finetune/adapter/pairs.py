@@ -1,4 +1,4 @@
-"""What the judge of incidents is taught on: incidents, rows that solve them and rows that only seem to.
+"""What the adapter is fitted on: prompts as the product's judge reads them, and whether the answer is «sí».
 
 A folder has `corpus.jsonl` and `queries.jsonl` as a labelled set does, each query with `tempts` (rows that a hasty
 reader would take), and `fits.jsonl` with the row that would be right for each query that has none.
@@ -7,18 +7,34 @@ reader would take), and `fits.jsonl` with the row that would be right for each q
 import random
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import UsageError
 from core.privacy import strip_identifiers
-from finetune.adapter.example import Example, chat_text
 from finetune.labelled import CORPUS, QUERIES, rows
-from llm.prompt import Prompt
+from llm.prompt import ROLES, Prompt
 
 FITS = "fits.jsonl"
 GROUP = 3
 """Rows of a corpus that follow one another and resemble each other."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One judgement. `group`: the incident it is of; its examples begin alike."""
+
+    prompt: str
+    label: int
+    group: str
+
+
+def chat_text(prompt: Prompt, incident: str, row: str) -> str:
+    """The judge's messages in the embedded model's chat template (ChatML)."""
+    messages = prompt.render(incidencia=incident, candidato=row)
+    turns = "".join(f"<|im_start|>{ROLES[m.type]}\n{m.text}<|im_end|>\n" for m in messages)
+    return f"{turns}<|im_start|>assistant\n"
 
 
 def examples(folder: Path, prompt: Prompt, seed: int) -> list[Example]:
@@ -34,9 +50,7 @@ def examples(folder: Path, prompt: Prompt, seed: int) -> list[Example]:
         fits = {row["id"]: row["row"] for row in rows(folder / FITS, "id", "row")}
         chosen = _chosen(corpus, queries, fits, random.Random(seed))  # noqa: S311 - an order, not a secret
         return [
-            Example(
-                chat_text(prompt, incidencia=strip_identifiers(text), candidato=row), label, f"{folder.name}/{code}"
-            )
+            Example(chat_text(prompt, strip_identifiers(text), row), label, f"{folder.name}/{code}")
             for code, text, row, label in chosen
         ]
     except KeyError as error:
