@@ -4,9 +4,11 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import pytest
@@ -17,7 +19,7 @@ from qdrant_client import QdrantClient
 
 from api.memory import MemoryDesk, MemorySystem
 from core.attachments import AttachmentReader, Pixels
-from core.catalogue import CatalogueEntry, normalised, write_catalogue
+from core.catalogue import CatalogueEntry, Resolution, normalised, write_catalogue
 from core.critic_loop import CriticLoop, Limits
 from core.decision import ASK_FOR_POLICY
 from core.errors import Retryable, StageError, Terminal
@@ -37,6 +39,8 @@ from core.reason import Reason
 from core.report import IncidentResult, Result
 from core.search import Searcher
 from core.usage import Usage, count, count_error
+from llm.history.schema import connect
+from llm.history.store import History
 from llm.scripted import Said, Script, scripted_provider
 from llm.tasks import ModelTasks
 from observabilidad.mlflow_spans import as_spans
@@ -684,6 +688,49 @@ def test_no_personal_value_reaches_a_trace(
     told = [json.dumps(text, ensure_ascii=False) for text in texts]
     for (_, secret), _, _ in planted:
         assert not any(secret in text for text in told)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(samples.personal_values(), samples.contexts()), min_size=1, max_size=3), WORDS)
+def test_no_personal_value_is_kept_in_the_history(
+    build: Build, planted: list[tuple[tuple[str, str], tuple[str, str]]], around: str
+) -> None:
+    text = f"Hoy {PRINT.description}. {around}"
+    for (written, _), (before, behind) in planted:
+        text += f"\n{before}{written}{behind}"
+    with TemporaryDirectory() as folder:
+        with History(Path(folder)) as history:
+            said = Script(lambda messages: Said(f"sí {messages[-1].text}", {"sí": -0.1, "no": -3.0}))
+            tasks = ModelTasks(scripted_provider(said, capabilities=Capabilities()), history)
+            world = build(incident(descripcion=text), tasks=tasks, simulate=True)
+            asyncio.run(world.work())
+        with closing(connect(Path(folder))) as connection:
+            kept = [content for (content,) in connection.execute("SELECT content FROM texts")]
+    assert any(PRINT.description in content for content in kept)
+    for (_, secret), _ in planted:
+        assert not any(secret in content for content in kept)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.tuples(samples.personal_values(), samples.contexts()), min_size=1, max_size=3), WORDS)
+def test_no_personal_value_of_a_row_reaches_a_payload(
+    planted: list[tuple[tuple[str, str], tuple[str, str]]], around: str
+) -> None:
+    told = "\n".join([around, *(f"{before}{written}{behind}" for (written, _), (before, behind) in planted)])
+    entry = CatalogueEntry(component="Web", description=f"no imprime {told}", solution=f"Apague. {told}",
+                           resolution=Resolution.CLOSE, examples=(f"se atasca {told}",))  # fmt: skip
+    client = QdrantClient(":memory:")
+    try:
+        knowledge = KnowledgeBase(client, HashEmbedder({"e5": 16}), scrub=scrub)
+        knowledge.build([entry])
+        [collection] = [found.name for found in client.get_collections().collections]
+        points, _ = client.scroll(collection, limit=10, with_payload=True)
+    finally:
+        client.close()
+    kept = json.dumps([point.payload for point in points], ensure_ascii=False)
+    assert "no imprime" in kept
+    for (_, secret), _ in planted:
+        assert secret not in kept
 
 
 # Policy
