@@ -5,10 +5,10 @@ from enum import StrEnum
 
 from core.catalogue import Resolution, normalised
 from core.closed import Skip
+from core.desk_state import is_waiting
 from core.incident import HistoryEntry, Incident
 from core.marks import ASKED_FOR_POLICY, LEFT_TO_PERSON, our_text, read_marks
 from core.opening import opening_entries, opening_mailbox
-from core.policy import is_waiting
 
 _CALLED_OFF = ("cancelad", "anulad")
 

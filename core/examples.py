@@ -9,8 +9,7 @@ from core.closed import closing_date
 from core.hostile import gives_orders
 from core.incident import Incident
 from core.knowledge.entry import EXAMPLES
-from core.known_rows import known_rows
-from core.ledger import Ledger, Record
+from core.ledger import Ledger, Record, known_rows
 from core.marks import carries
 from core.opening import as_opened
 from core.privacy import PersonalData, strip_identifiers

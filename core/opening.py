@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from core.closed import read_date
+from core.desk_state import is_ended, is_waiting
 from core.incident import HistoryEntry, Incident
 from core.marks import our_text
-from core.policy import is_ended, is_waiting
 
 OPEN = "Abierta"
 _AT_ONCE = timedelta(minutes=10)

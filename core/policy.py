@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from core.catalogue import CatalogueEntry, normalised
+from core.desk_state import is_ended, is_waiting
 from core.errors import UsageError
 from core.incident import HistoryEntry, Incident
 from core.ledger import Caps, Scope
@@ -20,8 +21,6 @@ from core.reason import Reason
 FILE = "politica.toml"
 """Under `DIRECTORIO_RECURSOS`; without it the defaults below are in force."""
 
-_ENDED = ("resuelt", "cerrad", "cancelad", "anulad", "finalizad", "solucionad", "resolved", "closed")
-_WAITING = ("en espera", "pendiente de implantar", "pendiente_implantar", "pendiente implantar", "pendiente de cliente")
 _WORKED = ("en curso", "en proceso", "en tratamiento", "en progreso")
 _RANKS = {"critica": 0, "urgente": 0, "1": 0, "alta": 1, "2": 1, "media": 2, "normal": 2, "3": 2, "baja": 3, "4": 3}
 """Priority -> how severe, 0 the most."""
@@ -209,16 +208,6 @@ def _by_state(incident: Incident) -> Reason | None:
     if normalised(incident.status).startswith(_WORKED):
         return Reason.WORKED_BY_PERSON
     return None
-
-
-def is_ended(status: str) -> bool:
-    """Whether this state of the desk means that the incident is closed."""
-    return normalised(status).startswith(_ENDED)
-
-
-def is_waiting(status: str) -> bool:
-    """Whether this state of the desk means that the incident waits."""
-    return normalised(status).startswith(_WAITING)
 
 
 def _by_text(incident: Incident, text_limit: int) -> Reason | None:

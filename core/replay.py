@@ -9,7 +9,7 @@ from enum import StrEnum
 from core.closed import Period, Skip, closing_date
 from core.ending import Did, Ending, how_it_ended
 from core.incident import Incident
-from core.known_rows import NOTHING_KNOWN, KnownRows
+from core.ledger import NOTHING_KNOWN, KnownRows
 from core.opening import as_opened
 from core.report import IncidentResult, Result
 from core.run import Work, work_queue

@@ -16,7 +16,7 @@ from core.closed import Period
 from core.errors import UsageError
 from core.examples import example_text
 from core.incident import Incident
-from core.known_rows import KnownRows, known_rows
+from core.ledger import KnownRows, known_rows
 from core.privacy import PersonalData, scrub
 from core.replay import Cases, Choice, Replayed, choose, replay
 from core.replay_kept import FILE, Unfinished, hashed

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 
+from core.ledger.known_rows import NOTHING_KNOWN, KnownRows, known_rows
 from core.ledger.record import UNDO, Label, LabelledOutcome, Phase, Record
 from core.ledger.schema import decisions, outcomes
 from core.ledger.store import Ledger
@@ -46,12 +47,13 @@ class _Look:
     """Oldest first."""
     said: Mapping[str, list[Label]]
     """Decision -> what was said of its own row."""
-    right: Mapping[str, frozenset[str]]
-    """Incident -> its right rows, where any is known."""
+    rows: Mapping[str, KnownRows]
+    """Incident -> which rows are known to be right or wrong for it."""
 
     def denies(self, record: Record) -> bool:
-        """Another row was called right, and this one was not: one problem has one row, as `core.known_rows` has it."""
-        return bool(record.entry) and record.entry not in self.right.get(record.incident, (record.entry,))
+        """Another row was called right, and this one was not."""
+        right = self.rows.get(record.incident, NOTHING_KNOWN).right
+        return bool(record.entry and right) and record.entry not in right
 
     def contradicted(self) -> set[str]:
         """The decisions that are wrong by that alone: on each row the one that a label on it would be about."""
@@ -143,7 +145,7 @@ class Hindsight:
         by_row = _by_row(records)
         for key in by_row.keys() & loose.keys():
             said[_last(by_row[key]).id] += loose[key]
-        return _Look(records, dict(said), _right_rows(everything))
+        return _Look(records, dict(said), known_rows(everything))
 
     def _last_on_row(self, incidents: Iterable[str]) -> dict[tuple[str, str], Record]:
         """(incident, row) -> the decision that a label on them is about."""
@@ -170,16 +172,6 @@ def _by_row(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
     for record in records:
         found[record.incident, record.entry or ""].append(record)
     return dict(found)
-
-
-def _right_rows(said: Iterable[LabelledOutcome]) -> dict[str, frozenset[str]]:
-    """Incident -> the rows of which nothing but good was said on it; incidents without any are missing."""
-    right: dict[str, set[str]] = defaultdict(set)
-    wrong: dict[str, set[str]] = defaultdict(set)
-    for one in said:
-        if one.entry:
-            (right if one.label is Label.RIGHT else wrong)[one.incident].add(one.entry)
-    return {code: frozenset(rows - wrong[code]) for code, rows in right.items() if rows - wrong[code]}
 
 
 def _orphan(said: Said | LabelledOutcome) -> str:

@@ -5,6 +5,7 @@ from enum import StrEnum
 from pydantic import BaseModel, ConfigDict
 
 from core.catalogue import normalised
+from core.desk_state import is_waiting
 from core.incident import Incident
 
 
@@ -33,9 +34,6 @@ class Phase(StrEnum):
 
 LIVE = (Phase.SENT, Phase.UNKNOWN)
 """Phases to be settled by reading before anything else is done with the incident."""
-
-_WAITING = ("en espera", "pendiente de implantar", "pendiente_implantar", "pendiente implantar", "pendiente de cliente")
-"""`core.policy`'s, which knows this package and cannot be known by it; a test holds them together."""
 
 JUDGED_WITH = "juicio"
 """Key of the evidence under which stand the row's kind, the calibration's fingerprint and the judge's name."""
@@ -94,7 +92,7 @@ class Record(BaseModel):
         """Whether the incident stands where this decision leads."""
         status = normalised(incident.status)
         ended = status.startswith(("resuelt", "resolved", "cerrad", "closed", "solucionad", "finalizad"))
-        waits = status.startswith(_WAITING)
+        waits = is_waiting(incident.status)
         there = normalised(incident.mailbox) == normalised(self.target or "")
         match self.kind:
             case "cierre":

@@ -12,7 +12,7 @@ from core.closed import Period, Skip
 from core.decision import Decision
 from core.ending import Did, Ending
 from core.incident import Incident
-from core.known_rows import NOTHING_KNOWN, KnownRows
+from core.ledger import NOTHING_KNOWN, KnownRows
 from core.reason import Reason
 from core.replay import Case, Choice, Match, choose, compare, replay
 from core.report import IncidentResult

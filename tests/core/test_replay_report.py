@@ -11,7 +11,7 @@ from rich.console import Console
 
 from core.closed import Skip
 from core.ending import Did
-from core.known_rows import KnownRows
+from core.ledger import KnownRows
 from core.reason import Reason
 from core.replay import Case, Cases, Replayed, compare
 from core.replay_kept import Unfinished, hashed

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from core.database import Database
+from core.desk_state import WAITING as WAITS
+from core.desk_state import is_waiting
 from core.errors import DependencyError
 from core.incident import Incident
 from core.ledger import Caps, Label, Ledger, Phase, Record, Scope, open_ledger
 from core.ledger.schema import MIGRATIONS
-from core.policy import _WAITING, is_waiting
 
 OLD = Path(__file__).with_name("old.sql")
 
@@ -318,7 +319,8 @@ def test_where_a_decision_leads(kind: str, target: str | None, status: str, mail
 
 
 @pytest.mark.parametrize(
-    "status", [*_WAITING, "Pendiente", "Pendiente de revisar", "A la espera", "En Espera del taller", "Abierta", ""]
+    "status",
+    [*WAITS, "Pendiente", "Pendiente de revisar", "A la espera", "En Espera del taller", "Abierta", ""],
 )
 def test_what_waits_is_what_the_policy_says(status: str) -> None:
     assert record(kind="en espera").reached(Incident(code="INC-1", status=status)) is is_waiting(status)

@@ -1,9 +1,9 @@
-"""core/known_rows: what is known to be right or wrong of rows on an incident."""
+"""core/ledger/known_rows: what is known to be right or wrong of rows on an incident."""
 
 import pytest
 
-from core.known_rows import NOTHING_KNOWN, KnownRows, known_rows
 from core.ledger import Label, LabelledOutcome
+from core.ledger.known_rows import NOTHING_KNOWN, KnownRows, known_rows
 
 
 def said(label: Label, entry: str | None = "a", incident: str = "I1") -> LabelledOutcome:

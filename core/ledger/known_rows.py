@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from core.ledger import Label, LabelledOutcome
+from core.ledger.record import Label, LabelledOutcome
 
 
 @dataclass(frozen=True)
