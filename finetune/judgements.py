@@ -77,7 +77,7 @@ class Judgements:
         self._start = "\n"
         """A line of its own for the first one written, whatever the file ends with."""
         self._known: dict[tuple[str, str], Judgement] = {}
-        for row in _rows(path):
+        for row in json_rows(path, "incident", "entry", "logit"):
             if (row.get("prompt", FIRST_PROMPT), row.get("model", JUDGE)) == (prompt, model):
                 found = Judgement(row["logit"], row.get("tokens"), row.get("seconds"))
                 self._known[row["incident"], row["entry"]] = found
@@ -120,11 +120,11 @@ class Judgements:
         self._start = ""
 
 
-def _rows(path: Path) -> Iterator[dict[str, Any]]:
-    """Lines that a kill cut short are left out: what they were about is judged again."""
+def json_rows(path: Path, *keys: str) -> Iterator[dict[str, Any]]:
+    """The objects that have `keys`. Lines that a kill cut short are left out: what they were about is done again."""
     lines = path.read_text("utf-8").split("\n") if path.exists() else []
     for line in lines:
         with suppress(ValueError):
             row = json.loads(line)
-            if isinstance(row, dict) and {"incident", "entry", "logit"} <= row.keys():
+            if isinstance(row, dict) and row.keys() >= set(keys):
                 yield row

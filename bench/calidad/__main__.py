@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
 
 from api.mocks.documents import QUESTIONS, write_all
 from bench.calidad.asking import measure_questions, question_grids
 from bench.calidad.baselines import Encode
 from bench.calidad.run import Plan, measure
-from bench.calidad.tables import Grid, grids, legend
+from bench.calidad.tables import grids, legend
 from bench.calidad.tracked import as_run
+from bench.grid import show
 from bench.result import commit
 from config import ROOT, load_settings
 from core.build import open_embedder
@@ -29,10 +29,6 @@ from llm.prompt import versions
 from llm.tasks import PROMPTS
 from observabilidad.mlflow_server import in_use
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-_WIDE = 160
 _EXAMPLES = """\
 Lee carpetas con corpus.jsonl y queries.jsonl, y pairs.jsonl si lo hay (o solo), busca con la búsqueda del producto,
 pregunta a su juez y decide con su bucle de crítica. De cada conjunto que la calibración ya ha visto se decide con un
@@ -114,7 +110,7 @@ def _questions(documents: Path | None, questions: Path, target: Path) -> None:
     result = {"fecha": f"{datetime.now().astimezone():%Y-%m-%d}", "commit": commit(ROOT), **measured}
     path = target.with_name(f"{target.stem}_preguntas.json")
     write_whole(path, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
-    _print(question_grids(result))
+    show(question_grids(result))
     print(f"Resultado: {path}")
 
 
@@ -135,7 +131,7 @@ def _work(plan: Plan, provider: str | None, target: Path) -> None:
         **measured,
     }
     write_whole(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
-    _show(result)
+    show(grids(result), legend(result))
     print(f"Resultado: {target}")
     if tracked:
         with as_run(result, target) as record:
@@ -153,27 +149,6 @@ def open_minilm() -> Encode:
             return model.encode(texts)
 
     return encode
-
-
-def _print(tables: Sequence[Grid]) -> "Console":
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:  # into a file or a pipe: nothing to fit into
-        console = Console(width=_WIDE)
-    for grid in tables:
-        table = Table(*grid.columns, title=grid.title)
-        for row in grid.rows:
-            table.add_row(*row)
-        console.print(table)
-    return console
-
-
-def _show(result: dict[str, object]) -> None:
-    console = _print(grids(result))
-    for line in legend(result):
-        console.print(line, highlight=False)
 
 
 if __name__ == "__main__":

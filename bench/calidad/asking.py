@@ -9,7 +9,7 @@ from statistics import median
 from typing import Any
 
 from bench.calidad.models import open_judge
-from bench.calidad.tables import Grid
+from bench.grid import Grid
 from config import Settings
 from core.build import open_database
 from core.documents.answerability import load_answerability

@@ -1,25 +1,11 @@
 """The figures as tables: on the terminal and as Markdown."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from bench.calidad.baselines import PRODUCT, WRITTEN
 from bench.calidad.risk import RISKS
-
-
-@dataclass(frozen=True)
-class Grid:
-    """One table of texts."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
-
-    def markdown(self) -> str:
-        """As GitHub reads it."""
-        lines = [self.columns, tuple("---" for _ in self.columns), *self.rows]
-        return f"**{self.title}**\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n"
+from bench.grid import Grid
 
 
 def grids(result: dict[str, Any]) -> list[Grid]:

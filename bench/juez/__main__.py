@@ -14,12 +14,13 @@ from typing import Any
 
 from bench.calidad.deciding import Rules
 from bench.calidad.models import open_judge
+from bench.grid import show
 from bench.juez.comparing import JudgedSet, compare, judge, judged, mean_of_sets, prepare
 from bench.juez.repeating import acted_on, near, repeat_check, scales
 from bench.juez.tables import grids, legend
 from bench.juez.variants import ORDER, PRODUCT, VARIANTS, Kept, PromptJudge, Variant
 from bench.result import commit
-from bench.retrieval import KeptVectors
+from bench.retrieval.vectors import KeptVectors
 from config import ROOT, Settings, load_settings
 from core.build import open_embedder
 from core.command_line import Parser, exit_code
@@ -30,7 +31,6 @@ from finetune.judgements import model_name
 from finetune.labelled import labelled_folders
 from llm.native import threads
 
-_WIDE = 160
 _EXAMPLES = """\
 Cada variante es un prompt de bench/juez (o el del producto) con el juez del producto:
   producto     el de prompts/relevance.md        orden       el problema delante de la incidencia
@@ -183,24 +183,8 @@ def _work(plan: Plan, target: Path) -> None:
         **measured,
     }
     write_whole(target, json.dumps(result, ensure_ascii=False, indent=1) + "\n")
-    _show(result)
+    show(grids(result), legend(result))
     print(f"Resultado: {target}")
-
-
-def _show(result: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    if not console.is_terminal:  # into a file or a pipe: nothing to fit into
-        console = Console(width=_WIDE)
-    for grid in grids(result):
-        table = Table(*grid.columns, title=grid.title)
-        for row in grid.rows:
-            table.add_row(*row)
-        console.print(table)
-    for line in legend(result):
-        console.print(line, highlight=False)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bench.calidad.tables import Grid
+from bench.grid import Grid
 
 _COLUMNS = ("conjunto", "variante", "n", "aciertan", "AUC", "AP", "s por juicio", "tokens")
 

@@ -96,7 +96,8 @@ def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(door, "measure", measure)
     monkeypatch.setattr(door, "open_embedder", lambda settings: None)
     monkeypatch.setattr(door, "open_minilm", lambda: None)
-    monkeypatch.setattr(door, "_show", lambda result: None)
+    monkeypatch.setattr(door, "grids", lambda result: [])
+    monkeypatch.setattr(door, "legend", lambda result: [])
     monkeypatch.chdir(tmp_path)
     return tmp_path / "q.json"
 
