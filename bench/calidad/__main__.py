@@ -42,6 +42,8 @@ ejemplos:
   python -m bench.calidad --datos DATOS --solo-cache                  con los juicios que haya; no carga el modelo
   python -m bench.calidad --datos DATOS --proveedor openai            lo mismo con otro modelo
   python -m bench.calidad --datos DATOS --muestra 200 --sin-retirar   las incidencias tal como vienen
+  python -m bench.calidad --datos DATOS --sin-retirar --certificar 1500  y además, si puede certificarse un riesgo
+                                                                      del 5 %: unas horas con el modelo embebido
   python -m bench.figuras var/bench/calidad.json                      después: figuras y tablas de docs/calidad.md
   python -m bench.calidad --preguntas                                 preguntas sobre los documentos de demostración
                                                                       e intenciones; unos diez minutos
@@ -67,6 +69,8 @@ def _parser() -> Parser:
     add(
         "--sin-retirar", action="store_true", help="no retirar ninguna: con y sin solución como vengan en cada conjunto"
     )
+    add("--certificar", type=int, default=plan.certified, metavar="N", help="incidencias por conjunto que además se "
+        "deciden, para probar si un 5 %% se certifica; se juzga solo lo que preguntaría el bucle (0)")  # fmt: skip
     add("--busqueda", type=int, default=plan.searched, metavar="N", help="incidencias con solución que solo se buscan, "
         f"por conjunto ({plan.searched})")  # fmt: skip
     add("--pares", type=int, default=plan.pairs, metavar="N", help=f"pares etiquetados por conjunto ({plan.pairs})")
@@ -92,8 +96,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                          interrupted="Interrumpido: no se ha escrito nada.")  # fmt: skip
     return exit_code(
         lambda: _work(Plan(
-            options.datos, options.muestra, options.sin_retirar, options.busqueda, options.pares, options.escrita,
-            options.semilla, options.particion, options.reintentos, options.juicios, options.solo_cache,
+            options.datos, options.muestra, options.sin_retirar, options.certificar, options.busqueda, options.pares,
+            options.escrita, options.semilla, options.particion, options.reintentos, options.juicios,
+            options.solo_cache,
         ), options.proveedor, options.json),
         interrupted="Interrumpido: los juicios hechos están guardados; repita la orden para seguir.",
     )  # fmt: skip

@@ -19,7 +19,6 @@ def methods(
     written: Judgements,
     asked: Collection[str],
     embeddings: Iterable[str],
-    threshold: int,
 ) -> dict[str, Decisions]:
     """The product's decisions beside those of simpler methods on the same incidents.
 
@@ -37,7 +36,7 @@ def methods(
         for name, ranker in simple.items():
             firsts[name].append(top(ranker.ranked(row.incident.text, gone)))
         firsts[ALWAYS].append((top([(c.entry.id, 0.0) for c in row.found])[0], 0.0))
-    found = {PRODUCT: as_decisions(decided, threshold)}
+    found = {PRODUCT: as_decisions(decided)}
     for name, tops in firsts.items():
         right = [entry in one.searched.right for one, (entry, _) in zip(decided, tops, strict=True)]
         if name == ALWAYS or in_use(score for _, score in tops):
@@ -118,15 +117,15 @@ def total(
     if not everyone:
         return {}
     candidates = [candidate for rows in chances.values() for candidate in rows]
-    return {
+    figures: dict[str, Any] = {
         "n": {name: len(here.solvable) for name, here in pooled.items()},
-        "juicio": {
-            "n": len(candidates),
-            **chance_error([chance for chance, _ in candidates], [label for _, label in candidates]),
-        },
         "umbral": pooled[PRODUCT].at(threshold),
         "por_tipo": by_type(everyone, threshold),
         "riesgos": {name: at_risks(here, None) for name, here in pooled.items()},
         "divisiones": {name: split_trials(here, 0.05, trials, seed) for name, here in pooled.items() if name != ALWAYS},
         "curva": {name: here.curve() for name, here in pooled.items()},
     }
+    if candidates:
+        errors = chance_error([chance for chance, _ in candidates], [label for _, label in candidates])
+        figures["juicio"] = {"n": len(candidates), **errors}
+    return figures

@@ -1,6 +1,7 @@
 """The product's own loop over labelled incidents, at every threshold, with a calibration of other sets."""
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -13,11 +14,14 @@ from core.errors import Terminal
 from core.judgement import Calibration
 from core.privacy import strip_identifiers
 from core.search import Candidate, Searcher
+from core.terminal import Show
 from finetune.calibration import Case, SearchedSet, cases_of
 from finetune.labelled import LabelledIncident, LabelledSet
 
 THRESHOLDS = (*range(0, 50, 5), *range(50, 102))
 """Approvals at which the loop is run; nothing reaches the last one."""
+LIKELY = tuple(threshold for threshold in THRESHOLDS if threshold >= 50)
+"""Of them those that want better than even chances: there the loop judges only what could reach them."""
 
 
 @dataclass
@@ -58,8 +62,10 @@ class Decided:
     """What the loop did with one incident: per threshold whether it acted, and rightly."""
 
     searched: Searched
+    thresholds: tuple[int, ...]
+    """Rising, with the one in force among them."""
     chance: float
-    """Calibrated, of what it would propose first; 0 without a candidate."""
+    """Calibrated, of what it would propose first at the lowest of them; 0 where it would propose nothing."""
     proposed: str | None
     """Catalogue id of that."""
     acted: tuple[bool, ...]
@@ -75,18 +81,24 @@ class Rules:
     threshold: int
     retries: int
     judged: int
+    tried: tuple[int, ...] = THRESHOLDS
+
+    @property
+    def thresholds(self) -> tuple[int, ...]:
+        """Those tried, and the one in force."""
+        return tuple(sorted({*self.tried, self.threshold}))
 
 
 async def decide(
-    rows: Sequence[Searched], tasks: CachedTasks, calibration: Calibration, rules: Rules
+    rows: Sequence[Searched], tasks: CachedTasks, calibration: Calibration, rules: Rules, bar: Show | None = None
 ) -> tuple[list[Decided], int]:
     """Those that could be decided, and how many could not for want of a judgement. Raises what a live model does."""
     decided = []
-    for row in rows:
-        try:
+    for number, row in enumerate(rows, 1):
+        with suppress(Terminal):
             decided.append(await _decide(row, tasks, calibration, rules))
-        except Terminal:
-            continue
+        if bar:
+            bar("Decisiones", number, len(rows))
     return decided, len(rows) - len(decided)
 
 
@@ -98,26 +110,26 @@ async def _decide(row: Searched, tasks: CachedTasks, calibration: Calibration, r
     asked: tuple[tuple[str, str], ...] = ()
     chance, proposed = 0.0, None
     searcher = cast("Searcher", row)  # the loop only searches with it
-    for threshold in sorted({*THRESHOLDS, rules.threshold}):
+    for threshold in rules.thresholds:
         tasks.asked.clear()
         limits = Limits(threshold, rules.retries, rules.judged)
         verdict = await CriticLoop(searcher, tasks, calibration, limits).decide(text, words)
         proposal = verdict.proposal
         if threshold == rules.threshold:
             asked = tuple(tasks.asked)
-        if threshold == 0 and proposal:
+        if threshold == rules.thresholds[0] and proposal:
             chance = calibration.probability(proposal.candidate.evidence, proposal.logit)
             proposed = proposal.candidate.entry.id
         does = verdict.status is Status.APPROVED
         acted.append(does)
         right.append(does and proposal is not None and proposal.candidate.entry.id in row.right)
-    return Decided(row, chance, proposed, tuple(acted), tuple(right), asked)
+    return Decided(row, rules.thresholds, chance, proposed, tuple(acted), tuple(right), asked)
 
 
-def as_decisions(decided: Sequence[Decided], threshold: int) -> Decisions:
-    """`threshold`: the one in force, which was tried besides `THRESHOLDS`."""
+def as_decisions(decided: Sequence[Decided]) -> Decisions:
+    """Of one at least, all at the same thresholds."""
     return Decisions(
-        tuple(float(t) for t in sorted({*THRESHOLDS, threshold})),
+        tuple(map(float, decided[0].thresholds)),
         np.array([d.acted for d in decided], dtype=bool).T,
         np.array([d.right for d in decided], dtype=bool).T,
         np.array([d.searched.incident.solvable for d in decided], dtype=bool),
@@ -126,12 +138,12 @@ def as_decisions(decided: Sequence[Decided], threshold: int) -> Decisions:
 
 def by_type(decided: Sequence[Decided], threshold: int) -> dict[str, dict[str, Any]]:
     """Where the wrong actions at `threshold` are: incidents with a solution, and each kind of those without."""
-    at = sorted({*THRESHOLDS, threshold}).index(threshold)
     figures: dict[str, dict[str, Any]] = {}
     for one in decided:
         name = one.searched.incident.none_type or "con solución"
         kind = figures.setdefault(name, {"incidencias": 0, "automaticas": 0, "equivocadas": 0})
         kind["incidencias"] += 1
+        at = one.thresholds.index(threshold)
         kind["automaticas"] += one.acted[at]
         kind["equivocadas"] += one.acted[at] and not one.right[at]
     return figures
@@ -139,9 +151,9 @@ def by_type(decided: Sequence[Decided], threshold: int) -> dict[str, dict[str, A
 
 def wrong_ones(decided: Sequence[Decided], threshold: int) -> list[dict[str, Any]]:
     """The wrong actions at `threshold`, surest first, by the set's own ids: its texts stay where they are."""
-    at = sorted({*THRESHOLDS, threshold}).index(threshold)
     rows = []
     for one in sorted(decided, key=lambda d: d.chance, reverse=True):
+        at = one.thresholds.index(threshold)
         if one.acted[at] and not one.right[at]:
             own = {catalogue_id: i for i, catalogue_id in one.searched.catalogue.ids.items()}
             incident = one.searched.incident

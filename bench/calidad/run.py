@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bench.calidad.baselines import Encode, Ranker, rankers
+from bench.calidad.baselines import PRODUCT, Encode, Ranker, rankers
 from bench.calidad.comparing import cost, decision, methods, total
-from bench.calidad.deciding import Decided, Rules, Searched, decide, search_sample
+from bench.calidad.deciding import LIKELY, Decided, Rules, Searched, decide, search_sample
 from bench.calidad.finding import measure_search
 from bench.calidad.judging import chance_of, measure_candidates, measure_pairs, sample_pairs
 from bench.calidad.models import WRITTEN as WRITTEN_PROMPT
@@ -35,6 +35,8 @@ class Plan:
     """Incidents per set that are judged and decided: half with a solution, a quarter without, a quarter taken out."""
     as_they_come: bool = False
     """No entry is taken out: with and without a solution in the set's own proportion."""
+    certified: int = 0
+    """Incidents per set that are only decided, for the trials of certifying: judged where the loop would ask."""
     searched: int = 400
     """Incidents with a solution per set that are only searched for."""
     pairs: int = 100
@@ -56,6 +58,8 @@ class SetWork:
     catalogue: SearchedSet
     simple: dict[str, Ranker]
     rows: list[Searched]
+    more: list[Searched]
+    """Those of `Plan.certified`."""
     pairs: list[Pair]
     figures: dict[str, Any]
 
@@ -96,21 +100,28 @@ async def measure(
     shipped = load_calibration(settings.embedding_model)
     rules = Rules(settings.critic_approval_threshold, plan.retries, settings.candidatos_juicio)
     decided: dict[str, list[Decided]] = {}
+    many: dict[str, list[Decided]] = {}
+    undecided = 0
     async with _tasks(plan, settings, works, judgements, written, answers, bar) as tasks:
         fits = _fits(works, judgements, shipped, prompt, judge)
         for number, work in enumerate(works, 1):
             name = work.labelled.name
-            decided[name], undecided = await decide(work.rows, tasks, fits[name][1], rules)
-            work.figures |= _judged(work, judgements, answers, *fits[name]) | {"sin_decidir": undecided}
+            decided[name], missed = await decide(work.rows, tasks, fits[name][1], rules)
+            work.figures |= _judged(work, judgements, answers, *fits[name]) | {"sin_decidir": missed}
             if bar:
                 bar("Decisiones", number, len(works))
+        for work in works if plan.certified else ():
+            name = work.labelled.name
+            likely = replace(rules, tried=LIKELY)
+            many[name], missed = await decide(work.more, tasks, fits[name][1], likely, bar)
+            undecided += missed
     compared: dict[str, dict[str, Decisions]] = {}
     chances: dict[str, list[tuple[float, int]]] = {}
     for work in works:
         name = work.labelled.name
         # The cache may hold scores that another plan asked for, of another mix of incidents.
         asked = {row.incident.id for row in work.spread(plan.written)}
-        compared[name] = methods(decided[name], work.simple, written, asked, embedder.dimensions, rules.threshold)
+        compared[name] = methods(decided[name], work.simple, written, asked, embedder.dimensions)
         judged = with_logits(work.cases(), judgements) if decided[name] else []
         chances[name] = [(chance_of(case, fits[name][1]), case.label) for case in judged]
     for work in works:
@@ -129,6 +140,26 @@ async def measure(
         "reintentos": plan.retries,
         "conjuntos": {w.labelled.name: w.figures for w in works},
         "total": total(compared, decided, chances, rules.threshold, plan.trials, plan.seed),
+        "certificacion": _certified(works, many, undecided, written, embedder, rules, plan) if many else None,
+    }
+
+
+def _certified(
+    works: Sequence[SetWork],
+    decided: dict[str, list[Decided]],
+    undecided: int,
+    written: Judgements,
+    embedder: Embedder,
+    rules: Rules,
+    plan: Plan,
+) -> dict[str, Any]:
+    compared = {
+        w.labelled.name: methods(decided[w.labelled.name], w.simple, written, (), embedder.dimensions) for w in works
+    }
+    sets = {name: here[PRODUCT].at(rules.threshold) for name, here in compared.items() if here}
+    return total(compared, decided, {}, rules.threshold, plan.trials, plan.seed) | {
+        "conjuntos": sets,
+        "sin_decidir": undecided,
     }
 
 
@@ -174,21 +205,24 @@ def _prepare(
     labelled = of_split(read_set(folder), plan.split)
     catalogue = searched(labelled, embedder, settings.query_limit_vectordb)
     many = sample(labelled, plan.seed, plan.searched, plan.searched // 2, plan.searched // 4)
-    few = sample(labelled, plan.seed, *_shares(labelled, plan))
+    few = sample(labelled, plan.seed, *_shares(labelled, plan.judged, plan.as_they_come))
+    more = sample(labelled, plan.seed, *_shares(labelled, plan.certified, plan.as_they_come))
     simple = rankers({catalogue.ids[i]: text for i, text in labelled.entries.items()}, minilm)
     found = measure_search(many, catalogue, simple, embedder.dimensions, plan.seed, bar)
     figures = {"entradas": len(labelled.entries)} | found
     pairs = sample_pairs(labelled, plan.pairs, plan.seed)
-    return SetWork(labelled, catalogue, simple, search_sample(few, catalogue), pairs, figures)
+    return SetWork(
+        labelled, catalogue, simple, search_sample(few, catalogue), search_sample(more, catalogue), pairs, figures
+    )
 
 
-def _shares(labelled: LabelledSet, plan: Plan) -> tuple[int, int, int]:
-    """How many with a solution, without one, and with theirs taken out make the judged sample."""
-    if not plan.as_they_come:
-        return plan.judged // 2, plan.judged // 4, plan.judged // 4
+def _shares(labelled: LabelledSet, count: int, as_they_come: bool) -> tuple[int, int, int]:
+    """How many with a solution, without one, and with theirs taken out make a sample of `count`."""
+    if not as_they_come:
+        return count // 2, count // 4, count // 4
     solvable = sum(incident.solvable for incident in labelled.incidents)
-    solved = round(plan.judged * solvable / max(len(labelled.incidents), 1))
-    return solved, plan.judged - solved, 0
+    solved = round(count * solvable / max(len(labelled.incidents), 1))
+    return solved, count - solved, 0
 
 
 def _fits(

@@ -11,8 +11,10 @@ from bench.grid import Grid
 def grids(result: dict[str, Any]) -> list[Grid]:
     """Every table of a result; those that would be empty are left out."""
     sets = result["conjuntos"]
-    made = (_search(sets), _any(sets), _judge(result), _pairs(sets), _decision(result), _where(sets), _cost(sets))
-    return [grid for grid in (*made, _trials(result["total"])) if grid.rows]
+    made = [_search(sets), _any(sets), _judge(result), _pairs(sets), _decision(result), _where(sets), _cost(sets)]
+    certified = result.get("certificacion")
+    made += [_certified(certified), _trials(certified)] if certified else [_trials(result["total"])]
+    return [grid for grid in made if grid.rows]
 
 
 def _search(sets: dict[str, Any]) -> Grid:
@@ -125,18 +127,42 @@ def _cost(sets: dict[str, Any]) -> Grid:
     return Grid("Coste de una decisión (media)", columns, rows)
 
 
+def _certified(certified: dict[str, Any]) -> Grid:
+    """What would be done on the larger sample."""
+    here = [*certified["conjuntos"].items(), ("TODOS", certified["umbral"])]
+    rows = [
+        (name, str(f["incidencias"]), str(f["automaticas"]), str(f["equivocadas"]), _share(f["cobertura"]))
+        for name, f in here
+    ]
+    title = f"Muestra para certificar, con el umbral vigente ({certified['umbral']['umbral']:g})"
+    return Grid(title, ("conjunto", "n", "automáticas", "equivocadas", "cobertura"), rows)
+
+
 def _trials(total: dict[str, Any]) -> Grid:
     rows = [
         (
             name,
+            *(
+                _share(best["cobertura"]) if (best := risks[risk]["a_posteriori"]) else "0%"
+                for risk in ("0.02", "0.05")
+            ),
             f"{f['dentro']} de {f['divisiones']}" if f["certificadas"] else "—",
             str(f["certificadas"]),
             _share(f["peor"]) if f["certificadas"] else "—",
             _share(f["cobertura"]),
         )
         for name, f in _product_first(total.get("divisiones", {}))
+        for risks in [total["riesgos"][name]]
     ]
-    columns = ("método", "mitades dentro", "con umbral certificado", "peor riesgo", "cobertura media")
+    columns = (
+        "método",
+        "cobertura a posteriori al 2 %",
+        "al 5 %",
+        "mitades dentro",
+        "con umbral certificado",
+        "peor riesgo",
+        "cobertura media",
+    )
     return Grid("Riesgo del 5 % certificado en una mitad y medido en la otra", columns, rows)
 
 

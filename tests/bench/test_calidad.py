@@ -103,6 +103,21 @@ async def test_every_figure_of_a_set(model: Model, plan: Plan) -> None:
     assert result["total"]["divisiones"]["producto"]["divisiones"] == 2
 
 
+async def test_the_larger_sample_is_judged_only_where_the_loop_would_ask(model: Model, plan: Plan) -> None:
+    few = await _measure(replace(plan, judged=4, as_they_come=True))
+    asked = len(model.script.asked)
+    result = await _measure(replace(plan, judged=4, as_they_come=True, certified=14))
+    certified = result["certificacion"]
+    assert few["certificacion"] is None
+    assert {name: f["incidencias"] for name, f in certified["conjuntos"].items()} == dict.fromkeys(("dos", "tres", "uno"), 14)
+    assert certified["sin_decidir"] == 0
+    assert result["conjuntos"]["uno"]["juicio"] == few["conjuntos"]["uno"]["juicio"]
+    assert 0 < len(model.script.asked) - asked < 3 * 3 * 10
+    assert min(point["umbral"] for point in certified["curva"]["producto"]) >= 50
+    titles = [grid.title for grid in grids(result)]
+    assert any(title.startswith("Muestra para certificar") for title in titles)
+
+
 async def test_incidents_as_they_come_lose_no_entry(model: Model, plan: Plan) -> None:
     result = await _measure(replace(plan, judged=8, as_they_come=True))
     by_type = result["conjuntos"]["uno"]["decision"]["por_tipo"]
