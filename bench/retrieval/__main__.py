@@ -5,9 +5,10 @@ anew. What is fitted here is fitted on the other sets only. Vectors are kept, so
 """
 
 import asyncio
+import random
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.calidad.models import open_judge
@@ -17,7 +18,7 @@ from bench.retrieval.rewording import Rewordings
 from bench.retrieval.row_texts import NAME as DEMO
 from bench.retrieval.row_texts import PRODUCT, ROW_TEXTS, demo_desk
 from bench.retrieval.tables import Searches, of_rewordings, of_sets, of_texts
-from bench.retrieval.vectors import OneRole, VectorFolder
+from bench.retrieval.vectors import KeptVectors, OneRole, VectorFolder
 from config import Settings, load_settings
 from core.batch import CATALOGUE
 from core.command_line import Parser, exit_code
@@ -79,11 +80,12 @@ class Plan:
         return {s.name: sample(s, self.seed, share, self.count - share, 0) if self.count else s for s in found}
 
 
-def _searches(sets: Mapping[str, LabelledSet], kept: VectorFolder, bar: Show | None) -> Searches:
+def _searches(sets: Mapping[str, LabelledSet], kept: VectorFolder, seed: int, bar: Show | None) -> Searches:
     product: dict[str, Found] = {}
     plain: dict[str, Found] = {}
     one_role: dict[str, Found] = {}
     limits: dict[int, dict[str, Found]] = {limit: {} for limit in _LIMITS}
+    new_rows: dict[str, tuple[Found, Found, Found]] = {}
     for number, (name, labelled) in enumerate(sets.items(), 1):
         vectors, examples = kept.of(name), labelled.examples
         product[name] = search(labelled, vectors, examples)
@@ -91,9 +93,21 @@ def _searches(sets: Mapping[str, LabelledSet], kept: VectorFolder, bar: Show | N
         one_role[name] = search(labelled, OneRole(vectors), examples)
         for limit, found in limits.items():
             found[name] = search(labelled, vectors, examples, limit=limit)
+        if examples:
+            new_rows[name] = _new_rows(labelled, vectors, seed)
         if bar:
             bar("Búsquedas", number, len(sets))
-    return Searches(product, plain, one_role, limits)
+    return Searches(product, plain, one_role, limits, new_rows)
+
+
+def _new_rows(labelled: LabelledSet, vectors: KeptVectors, seed: int) -> tuple[Found, Found, Found]:
+    """As if a quarter of the rows had just been added: nobody has asked for them yet."""
+    rows = sorted(labelled.entries)
+    random.Random(f"{seed}/{labelled.name}/nuevas").shuffle(rows)  # noqa: S311 - a sample, not a secret
+    new = set(rows[: max(1, len(rows) // 4)])
+    asked = replace(labelled, incidents=tuple(i for i in labelled.incidents if i.relevant & new))
+    known = {row: told for row, told in labelled.examples.items() if row not in new}
+    return search(asked, vectors, {}), search(asked, vectors, known), search(asked, vectors, labelled.examples)
 
 
 def _texts(resources: Path, kept: VectorFolder) -> Grid:
@@ -125,7 +139,7 @@ def _work(plan: Plan) -> None:
     sets, kept = plan.sets(), VectorFolder(E5Use(EMBEDDINGS), plan.cache)
     with progress_bar() as bar:
         try:
-            grids = of_sets(_searches(sets, kept, bar))
+            grids = of_sets(_searches(sets, kept, plan.seed, bar))
             grids.append(_texts(settings.directorio_recursos, kept))
             if plan.reworded:
                 grids.append(asyncio.run(_rewordings(sets, plan, settings, kept, bar)))

@@ -23,6 +23,8 @@ class Searches:
     """Rows embedded as if they searched."""
     limits: Mapping[int, Sets]
     """By how many rows each retriever names."""
+    new_rows: Mapping[str, tuple[Found, Found, Found]]
+    """Of the incidents of a quarter of the rows: no row has examples, that quarter has none, every row has them."""
 
 
 def of_sets(searches: Searches) -> list[Grid]:
@@ -39,10 +41,19 @@ def of_sets(searches: Searches) -> list[Grid]:
     if len(names) > 1:
         fitted = (_cell(found, fitted_elsewhere(name, searches.product)) for name, found in searches.product.items())
         rows.append(("pesos ajustados en los demás", *fitted))
-    return [
+    made = [
         Grid("Fila correcta la primera · entre tres · AUROC de «¿hay alguna?»", ("variante", *names), rows),
         Grid("Fila correcta entre las que se miran", ("candidatas", *names), _candidates(searches)),
+        Grid(
+            "Filas nuevas: la correcta, la primera, para las incidencias de una de cada cuatro filas",
+            ("conjunto", "n", "sin ejemplos ninguna", "sin ejemplos solo esas", "con ejemplos todas"),
+            [
+                (name, str(int(found[0].solvable.sum())), *(_number(one.reached(WEIGHTS, 1)) for one in found))
+                for name, found in searches.new_rows.items()
+            ],
+        ),
     ]
+    return [grid for grid in made if grid.rows]
 
 
 def of_texts(found: Mapping[str, Found]) -> Grid:

@@ -29,9 +29,9 @@ class KnowledgeBase(Collection[KnownEntry]):
         super().__init__(client, embedder, name, from_point)
         self._scrub = scrub
 
-    def prepared(self, entry: CatalogueEntry) -> KnownEntry:
+    def prepared(self, entry: CatalogueEntry, *, among_told: bool = False) -> KnownEntry:
         """`entry` as it would be stored: without personal data, with the text to embed and its hash."""
-        return prepare(entry, self._scrub, self.embedder.version)
+        return prepare(entry, self._scrub, self.embedder.version, among_told=among_told)
 
     def clean(self, text: str) -> str:
         """`text` without personal data."""
@@ -44,7 +44,9 @@ class KnowledgeBase(Collection[KnownEntry]):
 
         Raises `UsageError` without entries: that would empty it.
         """
-        rows = {row.id: row for row in map(self.prepared, entries)}
+        given = list(entries)
+        told = any(entry.examples for entry in given)
+        rows = {row.id: row for row in (self.prepared(entry, among_told=told) for entry in given)}
         if not rows:
             raise UsageError("No hay ninguna fila que guardar: la base de conocimiento se queda como estaba.")
         return building.build(self.shelf, self.embedder, rows, full=full, progress=progress)

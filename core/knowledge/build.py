@@ -8,13 +8,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Protocol
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from core.errors import DependencyError
 from core.knowledge.entry import KnownEntry
+from core.knowledge.row_vectors import NO_GAP, Gap, gap_of, row_vectors
 from core.knowledge.shelf import KnowledgeUnavailable, Point, Shelf
-from core.ports import Embedder, Vectors
+from core.ports import Embedder
 
 logger = logging.getLogger(__name__)
 
@@ -72,12 +72,13 @@ def build(
     hashes = {point_id: payload.get("content_hash") for point_id, payload in stored.items()}
     rebuilt = full or serving is None or other_vectors(shelf, serving, embedder, stored)
     differing = [row for row in rows.values() if hashes.get(row.id) != row.content_hash]
+    to_write = list(rows.values()) if rebuilt or serving is None else differing
+    gap = gap_of(embedder, list(rows.values())) if any(row.lifted for row in to_write) else NO_GAP
     if rebuilt or serving is None:
-        to_write = list(rows.values())
-        collection = rebuild(shelf, embedder, to_write, progress)
+        collection = rebuild(shelf, embedder, to_write, progress, gap)
     else:
-        to_write, collection = differing, serving
-        fill(shelf, collection, embedder, to_write, progress)
+        collection = serving
+        fill(shelf, collection, embedder, to_write, progress, gap)
         shelf.remove(collection, sorted(stored.keys() - rows.keys()))
         _check_count(shelf, collection, len(rows))
         shelf.sweep()
@@ -101,11 +102,14 @@ def other_vectors(shelf: Shelf, serving: str, embedder: Embedder, stored: Mappin
     return bool(versions - {embedder.version}) or shelf.dimensions(serving) != dict(embedder.dimensions)
 
 
-def rebuild(shelf: Shelf, embedder: Embedder, rows: Sequence[Row], progress: Progress | None) -> str:
-    """Fill a new collection with `rows`, count it and put it in place of the one that serves; returns its name."""
+def rebuild(shelf: Shelf, embedder: Embedder, rows: Sequence[Row], progress: Progress | None, gap: Gap = NO_GAP) -> str:
+    """Fill a new collection with `rows`, count it and put it in place of the one that serves; returns its name.
+
+    `gap`: as `row_vectors`.
+    """
     collection = shelf.create(embedder.dimensions)
     try:
-        fill(shelf, collection, embedder, rows, progress)
+        fill(shelf, collection, embedder, rows, progress, gap)
         _check_count(shelf, collection, len(rows))
     except BaseException:  # Ctrl-C too: what is half-built must not stay; the error goes on
         with suppress(KnowledgeUnavailable):
@@ -124,8 +128,15 @@ def _check_count(shelf: Shelf, collection: str, expected: int) -> None:
         )
 
 
-def fill(shelf: Shelf, collection: str, embedder: Embedder, rows: Sequence[Row], progress: Progress | None) -> None:
-    """Embed and write `rows`, in place of those with their ids.
+def fill(
+    shelf: Shelf,
+    collection: str,
+    embedder: Embedder,
+    rows: Sequence[Row],
+    progress: Progress | None,
+    gap: Gap = NO_GAP,
+) -> None:
+    """Embed and write `rows`, in place of those with their ids. `gap`: as `row_vectors`.
 
     Embeds here while one other thread writes: in a folder each point waits for the disk.
     """
@@ -143,7 +154,7 @@ def fill(shelf: Shelf, collection: str, embedder: Embedder, rows: Sequence[Row],
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="knowledge-write") as writer:
         for start in range(0, len(rows), _BATCH):
             batch = rows[start : start + _BATCH]
-            vectors = row_vectors(embedder, batch)
+            vectors = row_vectors(embedder, batch, gap)
             points = [
                 Point(row.id, row.payload(), {name: matrix[i] for name, matrix in vectors.items()})
                 for i, row in enumerate(batch)
@@ -153,38 +164,3 @@ def fill(shelf: Shelf, collection: str, embedder: Embedder, rows: Sequence[Row],
                 finish_one()
         while pending:
             finish_one()
-
-
-def row_vectors(embedder: Embedder, rows: Sequence[Row]) -> dict[str, Vectors]:
-    """name -> (rows, width): a row lies half-way between its text and the mean of its examples, where it has any.
-
-    Measured against the nearest example (right row first .82 against .87 where rows have five examples): one vector
-    keeps what the examples share, and search costs no more than without them.
-    """
-    vectors = _checked(embedder, embedder.passages([row.embed_text for row in rows]), len(rows))
-    texts = [text for row in rows for text in row.examples]
-    if not texts:
-        return vectors
-    owners = np.repeat(np.arange(len(rows)), [len(row.examples) for row in rows])
-    said = _checked(embedder, embedder.queries(texts), len(texts))
-    for name, matrix in vectors.items():
-        means = np.zeros_like(matrix)
-        np.add.at(means, owners, said[name])
-        vectors[name] = _unit(matrix + _unit(means))
-    return vectors
-
-
-def _unit(matrix: Vectors) -> Vectors:
-    """Rows of length 1; a row without length stays as it is."""
-    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    unit: Vectors = np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
-    return unit
-
-
-def _checked(embedder: Embedder, vectors: Mapping[str, Vectors], rows: int) -> dict[str, Vectors]:
-    """`vectors` as promised: every name, (rows, width), finite."""
-    for name, width in embedder.dimensions.items():
-        matrix = vectors.get(name)
-        if matrix is None or matrix.shape != (rows, width) or not np.isfinite(matrix).all():
-            raise DependencyError(f"El modelo de vectores «{name}» ha devuelto algo que no son {rows}x{width} números.")
-    return {name: vectors[name] for name in embedder.dimensions}

@@ -28,6 +28,8 @@ class KnownEntry(CatalogueEntry):
     embedder: str
     """Version of the embedder whose vectors are stored."""
     content_hash: str = ""
+    lifted: bool = False
+    """It has no examples and others have: its vectors stand where its examples would be expected."""
     withheld: bool = False
     """The solution had personal data: sent without them it would mislead, so it is never sent as it stands here."""
     solution_check: str = ""
@@ -53,8 +55,11 @@ def embed_text(entry: CatalogueEntry) -> str:
     return f"{entry.component}: {text}" if entry.component else text
 
 
-def prepare(entry: CatalogueEntry, scrub: Scrub, embedder_version: str) -> KnownEntry:
-    """`entry` ready to be embedded and stored, its hash over everything that decides what is stored."""
+def prepare(entry: CatalogueEntry, scrub: Scrub, embedder_version: str, *, among_told: bool = False) -> KnownEntry:
+    """`entry` ready to be embedded and stored, its hash over everything that decides what is stored.
+
+    `among_told`: some row of the catalogue has examples.
+    """
     fields = {name: value for name, value in dict(entry).items() if name in CatalogueEntry.model_fields}
     fields |= {name: scrub(fields[name]) for name in _SCRUBBED if fields[name]}
     fields["examples"] = tuple(dict.fromkeys(map(scrub, entry.examples)))[:EXAMPLES]
@@ -65,16 +70,18 @@ def prepare(entry: CatalogueEntry, scrub: Scrub, embedder_version: str) -> Known
         point_id=entry.id,
         embed_text=embed_text(clean),
         embedder=embedder_version,
+        lifted=among_told and not fields["examples"],
         withheld=withheld,
         solution_check=hashlib.sha256(entry.solution.encode()).hexdigest()[:4] if withheld else "",
     )
-    content = json.dumps(known.model_dump(mode="json", exclude={"content_hash"}), sort_keys=True, ensure_ascii=False)
+    apart = {"content_hash"} if known.lifted else {"content_hash", "lifted"}  # rows stored before it was known stay
+    content = json.dumps(known.model_dump(mode="json", exclude=apart), sort_keys=True, ensure_ascii=False)
     return known.model_copy(update={"content_hash": hashlib.sha256(content.encode()).hexdigest()})
 
 
 def restored(known: KnownEntry, row: CatalogueEntry, scrub: Scrub) -> KnownEntry | None:
     """`known` with the solution as `row` has it; None where `row` is not what `known` was prepared from."""
-    embedded = {name: getattr(known, name) for name in ("summary", "examples", "embed_text", "content_hash")}
+    embedded = {name: getattr(known, name) for name in ("summary", "examples", "embed_text", "content_hash", "lifted")}
     if prepare(row, scrub, known.embedder).model_copy(update=embedded) != known:
         return None
     return known.model_copy(update={"solution": row.solution, "withheld": False})

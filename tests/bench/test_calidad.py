@@ -109,7 +109,9 @@ async def test_the_larger_sample_is_judged_only_where_the_loop_would_ask(model: 
     result = await _measure(replace(plan, judged=4, as_they_come=True, certified=14))
     certified = result["certificacion"]
     assert few["certificacion"] is None
-    assert {name: f["incidencias"] for name, f in certified["conjuntos"].items()} == dict.fromkeys(("dos", "tres", "uno"), 14)
+    assert {name: f["incidencias"] for name, f in certified["conjuntos"].items()} == dict.fromkeys(
+        ("dos", "tres", "uno"), 14
+    )
     assert certified["sin_decidir"] == 0
     assert result["conjuntos"]["uno"]["juicio"] == few["conjuntos"]["uno"]["juicio"]
     assert 0 < len(model.script.asked) - asked < 3 * 3 * 10

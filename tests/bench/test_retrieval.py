@@ -124,10 +124,10 @@ def test_the_door_prints_every_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "s").mkdir()
-    write_rows(tmp_path / "s" / "corpus.jsonl", [{"id": "a", "text": "buzón lleno"}, {"id": "b", "text": "pantalla"}])
+    write_rows(tmp_path / "s" / "corpus.jsonl", [{"id": "a", "text": "buzón lleno", "examples": ["no entra correo"]}])
     write_rows(tmp_path / "s" / "queries.jsonl", [{"id": "q", "text": "buzón", "relevant": ["a"]}])
     monkeypatch.setattr("bench.retrieval.__main__.E5Use", lambda names: HashEmbedder(dict.fromkeys(names, 16)))
     assert main(["--datos", str(tmp_path), "--cache", str(tmp_path / "v")]) == 0
     told = capsys.readouterr().out
-    assert all(name in told for name in (*VARIANTS, *ROW_TEXTS, "todas, con 40 por buscador"))
+    assert all(name in told for name in (*VARIANTS, *ROW_TEXTS, "todas, con 40 por buscador", "Filas nuevas"))
     assert main(["--datos", str(tmp_path / "none")]) == 2

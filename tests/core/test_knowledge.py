@@ -19,6 +19,7 @@ from core.errors import DependencyError, Retryable, UsageError
 from core.knowledge import KnowledgeBase, KnowledgeMissing, KnowledgeUnavailable, Point, Shelf, open_client
 from core.knowledge.client import LAST_GOOD_META, LOCK, META
 from core.knowledge.entry import EXAMPLES
+from core.knowledge.row_vectors import gap_of
 from core.reason import Reason
 from tests.core import knowledge_contract, qdrant_server
 from tests.core.hash_embedder import HashEmbedder
@@ -263,7 +264,10 @@ def test_a_row_lies_half_way_between_its_text_and_its_examples(knowledge: Knowle
         mean = knowledge.embedder.queries(["no abre", "no arranca"])[name].mean(axis=0)
         half_way = text + mean / np.linalg.norm(mean)
         assert stored[rows[0].id][name] == pytest.approx(half_way / np.linalg.norm(half_way), abs=1e-5)
-        assert stored[rows[1].id][name] == pytest.approx(other, abs=1e-5)
+        gap = gap_of(knowledge.embedder, [knowledge.prepared(rows[0])])[name]
+        there = (other + gap) / np.linalg.norm(other + gap)
+        expected = (other + there) / np.linalg.norm(other + there)
+        assert stored[rows[1].id][name] == pytest.approx(expected, abs=1e-5)
     assert knowledge.entries()[rows[0].id].search_text.endswith("no abre\nno arranca")
 
 
