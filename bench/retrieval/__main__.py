@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.calidad.models import open_judge
 from bench.grid import Grid, show
-from bench.retrieval.finding import EMBEDDINGS, Found, search
+from bench.retrieval.finding import EMBEDDINGS, Found, search, together
 from bench.retrieval.rewording import Rewordings
 from bench.retrieval.row_texts import NAME as DEMO
 from bench.retrieval.row_texts import PRODUCT, ROW_TEXTS, demo_desk
@@ -101,13 +101,17 @@ def _searches(sets: Mapping[str, LabelledSet], kept: VectorFolder, seed: int, ba
 
 
 def _new_rows(labelled: LabelledSet, vectors: KeptVectors, seed: int) -> tuple[Found, Found, Found]:
-    """As if a quarter of the rows had just been added: nobody has asked for them yet."""
+    """As if each quarter of the rows in turn had just been added: nobody has asked for them yet."""
     rows = sorted(labelled.entries)
     random.Random(f"{seed}/{labelled.name}/nuevas").shuffle(rows)  # noqa: S311 - a sample, not a secret
-    new = set(rows[: max(1, len(rows) // 4)])
-    asked = replace(labelled, incidents=tuple(i for i in labelled.incidents if i.relevant & new))
-    known = {row: told for row, told in labelled.examples.items() if row not in new}
-    return search(asked, vectors, {}), search(asked, vectors, known), search(asked, vectors, labelled.examples)
+    parts: list[Found] = []
+    for quarter in range(4):
+        new = set(rows[quarter::4])
+        asked = replace(labelled, incidents=tuple(i for i in labelled.incidents if i.relevant & new))
+        known = {row: told for row, told in labelled.examples.items() if row not in new}
+        parts.append(search(asked, vectors, known))
+    asked = replace(labelled, incidents=tuple(i for i in labelled.incidents if i.relevant))
+    return search(asked, vectors, {}), together(parts), search(asked, vectors, labelled.examples)
 
 
 def _texts(resources: Path, kept: VectorFolder) -> Grid:

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -113,6 +114,19 @@ def search(
         for name in names:
             scores[name][i, : len(found)] = [getattr(candidate.evidence, name) for candidate in found]
     return Found(scores, there, correct, np.array([incident.solvable for incident in labelled.incidents], bool))
+
+
+def together(parts: Sequence[Found]) -> Found:
+    """The incidents of all of them."""
+    most = max(part.there.shape[1] for part in parts)
+
+    def wide(matrix: NDArray[Any]) -> NDArray[Any]:
+        return np.pad(matrix, ((0, 0), (0, most - matrix.shape[1])))
+
+    scores = {name: np.concatenate([wide(part.scores[name]) for part in parts]) for name in parts[0].scores}
+    there = np.concatenate([wide(part.there) for part in parts])
+    right = np.concatenate([wide(part.right) for part in parts])
+    return Found(scores, there, right, np.concatenate([part.solvable for part in parts]))
 
 
 def fitted_elsewhere(name: str, sets: Mapping[str, Found]) -> Weights:

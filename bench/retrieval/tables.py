@@ -24,7 +24,7 @@ class Searches:
     limits: Mapping[int, Sets]
     """By how many rows each retriever names."""
     new_rows: Mapping[str, tuple[Found, Found, Found]]
-    """Of the incidents of a quarter of the rows: no row has examples, that quarter has none, every row has them."""
+    """No row has examples; the quarter of the rows that is asked for has none; every row has them."""
 
 
 def of_sets(searches: Searches) -> list[Grid]:
@@ -45,7 +45,7 @@ def of_sets(searches: Searches) -> list[Grid]:
         Grid("Fila correcta la primera · entre tres · AUROC de «¿hay alguna?»", ("variante", *names), rows),
         Grid("Fila correcta entre las que se miran", ("candidatas", *names), _candidates(searches)),
         Grid(
-            "Filas nuevas: la correcta, la primera, para las incidencias de una de cada cuatro filas",
+            "Filas nuevas: la correcta, la primera, cuando su cuarta parte de las filas no tiene ejemplos",
             ("conjunto", "n", "sin ejemplos ninguna", "sin ejemplos solo esas", "con ejemplos todas"),
             [
                 (name, str(int(found[0].solvable.sum())), *(_number(one.reached(WEIGHTS, 1)) for one in found))
