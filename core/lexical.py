@@ -62,6 +62,33 @@ class LexicalIndex:
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32) / np.float32(most)
 
 
+class RowIndex:
+    """`LexicalIndex` of rows of which some have examples: what examples add elsewhere, those without any are given.
+
+    Else a row that people have told of would win, by the words that people use, the incidents of its neighbour that
+    nobody has told of yet (`core.knowledge.row_vectors` does the same to the vectors).
+    """
+
+    ADDED = 2.0
+    """Times the mean that examples add to the rows that have them, most of which are about something else."""
+
+    def __init__(self, texts: Sequence[str], plain: Sequence[str], lifted: Sequence[bool], tokenise: Tokenise) -> None:
+        """`plain`: the texts without their examples. `lifted`: which rows are to be treated as if they had some."""
+        self._lifted = np.array(lifted, dtype=bool)
+        self._told = np.array([text != own for text, own in zip(texts, plain, strict=True)], dtype=bool)
+        self._all = LexicalIndex(texts, tokenise)
+        self._plain = LexicalIndex(plain, tokenise) if self._lifted.any() and self._told.any() else None
+
+    def scores(self, text: str) -> Scores:
+        """(rows,) float32 in 0..1."""
+        scores = self._all.scores(text)
+        if self._plain is not None:
+            added = max(float((scores - self._plain.scores(text))[self._told].mean()), 0.0)
+            given = self._lifted & (scores > 0)
+            scores[given] = np.minimum(scores[given] + self.ADDED * added, 1.0)
+        return scores
+
+
 def language(text: str) -> str | None:
     """`spanish` or `english`, by the filler words of each; None where they do not tell."""
     found = Counter(name for word in _WORD.findall(normalised(text)) for name, own in _TELLING.items() if word in own)

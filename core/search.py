@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from core.evidence import Evidence
 from core.knowledge import KnownEntry
-from core.lexical import LexicalIndex, Scores, grams, language, stems
+from core.lexical import RowIndex, Scores, grams, language, stems
 from core.ports import Embedder, Vectors
 from core.privacy import strip_identifiers
 
@@ -36,6 +36,8 @@ class Searchable(Protocol):
 
     @property
     def id(self) -> str: ...
+    @property
+    def embed_text(self) -> str: ...
     @property
     def search_text(self) -> str: ...
 
@@ -92,8 +94,10 @@ class Searcher(Generic[E]):
         texts = [entry.search_text for entry in self.entries.values()]
         spoken = language("\n".join(texts)) or "spanish"
         self._unused = frozenset() if spoken == "english" else ENGLISH_ONLY & embedder.dimensions.keys()
-        self._words = LexicalIndex(texts, stems(spoken))
-        self._grams = LexicalIndex(texts, grams)
+        plain = [entry.embed_text for entry in self.entries.values()]
+        lifted = [isinstance(entry, KnownEntry) and entry.lifted for entry in self.entries.values()]
+        self._words = RowIndex(texts, plain, lifted, stems(spoken))
+        self._grams = RowIndex(texts, plain, lifted, grams)
         self._ask = lru_cache(maxsize=_KEPT)(self._ask_anew)
         self._neighbours = lru_cache(maxsize=_CROWDS)(self._neighbours_anew)
         self._stored: dict[str, dict[str, Vectors]] = {}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.lexical import LexicalIndex, grams, language, stems
+from core.lexical import LexicalIndex, RowIndex, grams, language, stems
 
 ROWS = [
     "Correo: el buzón está lleno y no recibe mensajes",
@@ -95,3 +95,25 @@ def test_scores_are_shares(rows: list[str], text: str) -> None:
         scores = LexicalIndex(rows, tokenise).scores(text)
         assert scores.shape == (len(rows),)
         assert ((scores >= 0) & (scores <= 1 + 1e-6)).all()
+
+
+def test_rows_without_examples_are_given_what_examples_add_elsewhere() -> None:
+    plain = ["avería impresora", "avería pantalla", "avería ratón", "avería teclado"]
+    told = [f"{text}\nmi equipo falla mucho" for text in plain[:2]]
+    texts, lifted = [*told, *plain[2:]], [False, False, True, True]
+    index = RowIndex(texts, plain, lifted, stems())
+    asked = "mi equipo falla mucho, el ratón"
+    alone, raised = LexicalIndex(texts, stems()).scores(asked), index.scores(asked)
+    assert alone[2] < alone[0], "as it stands it would have lost"
+    assert raised[2] > raised[0]
+    assert raised[3] == alone[3] == 0, "a row that shares no word is given nothing"
+    assert raised[:2].tolist() == alone[:2].tolist()
+    assert RowIndex(texts, plain, [False] * 4, stems()).scores(asked).tolist() == alone.tolist()
+    assert RowIndex(plain, plain, [True] * 4, stems()).scores(asked).max() <= 1
+
+
+@given(st.lists(st.sampled_from(["a1", "b2", "c3", "d4"]), min_size=1, max_size=6))
+def test_row_scores_stay_shares(words: list[str]) -> None:
+    texts = ["a1 b2 c3", "a1", "d4"]
+    scores = RowIndex(texts, ["a1", "a1", "d4"], [False, True, True], stems()).scores(" ".join(words))
+    assert ((scores >= 0) & (scores <= 1)).all()

@@ -9,7 +9,7 @@ from qdrant_client import QdrantClient
 from core.catalogue import CatalogueEntry, Resolution
 from core.knowledge import KnowledgeBase
 from core.knowledge.entry import prepare
-from core.knowledge.row_vectors import gap_of, row_vectors
+from core.knowledge.row_vectors import STRENGTH, gap_of, row_vectors
 from tests.core.hash_embedder import HashEmbedder
 
 
@@ -72,7 +72,7 @@ def test_few_rows_with_examples_move_the_others_less() -> None:
     rows = [prepare(_entry(i, f"hola gracias cosa{i}"), str, embedder.version, among_told=True) for i in range(30)]
     few, many = gap_of(embedder, rows[:1]), gap_of(embedder, rows)
     step = embedder.queries(["hola gracias cosa0"])["a"][0] - embedder.passages([rows[0].embed_text])["a"][0]
-    assert few["a"] == pytest.approx(step / 2, abs=1e-5)
+    assert few["a"] == pytest.approx(STRENGTH * step / 4, abs=1e-5)
     assert np.linalg.norm(many["a"]) > np.linalg.norm(few["a"])
     assert not gap_of(embedder, [prepare(_entry(1), str, embedder.version)])
 
