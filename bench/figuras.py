@@ -29,8 +29,8 @@ códigos de salida: 0 hecho; 2 el fichero no es un resultado del banco de calida
 
 
 def _risk_coverage(axes: "Axes", result: dict[str, Any]) -> None:
-    """Share wrong among the automatic over share solved, a line per method, all sets together."""
-    for name, curve in result["total"]["curva"].items():
+    """Share wrong among the automatic over share solved, a line per method, all sets together: the larger sample."""
+    for name, curve in (result.get("certificacion") or result["total"])["curva"].items():
         points = sorted((p["cobertura"], p["riesgo"]) for p in curve)
         axes.plot([x for x, _ in points], [y for _, y in points], _LINES.get(name, "--"), marker=".", label=name)
     axes.axhline(0.05, color="grey", linewidth=0.8)
