@@ -67,6 +67,13 @@ def test_the_first_example_moves_the_other_rows_and_only_once(client: QdrantClie
     assert knowledge.build([_entry(1), _entry(2)]).changed == 2
 
 
+def test_another_example_touches_its_own_row_alone(client: QdrantClient) -> None:
+    knowledge = KnowledgeBase(client, HashEmbedder())
+    knowledge.build([_entry(1, "no abre"), _entry(2), _entry(3)])
+    report = knowledge.build([_entry(1, "no abre"), _entry(2, "no cierra"), _entry(3)])
+    assert (report.changed, report.unchanged) == (1, 2)
+
+
 def test_few_rows_with_examples_move_the_others_less() -> None:
     embedder = HashEmbedder({"a": 64})
     rows = [prepare(_entry(i, f"hola gracias cosa{i}"), str, embedder.version, among_told=True) for i in range(30)]
